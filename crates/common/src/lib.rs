@@ -1,0 +1,13 @@
+//! What the authorization server and the resource server must agree on.
+//!
+//! This crate names no web framework beyond `http` types, no database, no template engine, no
+//! OAuth engine and no MCP library. Nothing in it reads the clock, the random source, the network
+//! or the environment except through the traits defined here.
+
+pub mod clock;
+pub mod config;
+pub mod entropy;
+pub mod issuer;
+pub mod resource_indicator;
+pub mod scope;
+pub mod secret;

@@ -1,0 +1,34 @@
+//! What is asked for, and what it takes.
+
+use portcullis_common::scope::Scope;
+use serde_json::Value;
+
+use super::Caller;
+
+/// The one operation of a request, read from its body.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation<'a> {
+    /// The JSON-RPC method.
+    pub method: &'a str,
+    /// `params.name` or `params.uri`, where the method names one.
+    pub name: Option<&'a str>,
+    /// `params`
+    pub params: Option<&'a Value>,
+}
+
+/// What a caller must have for an operation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requirement {
+    /// Every scope it needs; all go into one challenge.
+    pub scopes: Scope,
+    /// Whether a person must stand behind the token.
+    pub needs_user: bool,
+}
+
+/// Decides what an operation takes. Implemented by the registry of tools, and by anybody who puts
+/// the guard in front of another server.
+pub trait OperationPolicy: Send + Sync + 'static {
+    /// The requirement of this operation for this caller. Operations that do not exist require
+    /// nothing here: the server behind the guard says that they do not exist.
+    fn requirement(&self, operation: &Operation<'_>, caller: &Caller) -> Requirement;
+}

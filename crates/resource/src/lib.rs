@@ -1,0 +1,4 @@
+//! The protected MCP resource server: a guard that protects any axum or rmcp service, and the
+//! product's own server behind it.
+
+pub mod guard;
