@@ -7,7 +7,12 @@
 pub mod clock;
 pub mod config;
 pub mod entropy;
+pub mod fetch;
 pub mod issuer;
+pub mod jwks;
+pub mod jws;
 pub mod resource_indicator;
 pub mod scope;
 pub mod secret;
+pub mod strict_json;
+pub mod token;

@@ -36,7 +36,8 @@ impl SecretHash {
     /// Reads what [`Self::to_hex`] wrote; `None` if it is anything else.
     pub fn from_hex(text: &str) -> Option<Self> {
         let digits = text.as_bytes();
-        if digits.len() != 64 {
+        let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if digits.len() != 64 || !digits.iter().all(is_digit) {
             return None;
         }
         let mut bytes = [0_u8; 32];

@@ -1,0 +1,1 @@
+//! Outbound HTTP, handed in.
