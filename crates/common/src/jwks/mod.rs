@@ -1,1 +1,12 @@
-//! Key sets of issuers.
+//! Key sets of issuers, fetched seldom and kept long.
+//!
+//! One fetch at a time, at most one per cooldown, never a lock across it. A set that is empty or
+//! broken counts as no answer; while an issuer does not answer, its last good set is served.
+
+mod cache;
+mod key_set;
+mod source;
+
+pub use cache::{Freshness, JwksCache, KeyLookup};
+pub use key_set::{JwkSetError, KeySet};
+pub use source::{DiscoveryError, KeySource, PublishedKeys};
