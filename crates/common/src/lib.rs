@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod correlation;
 pub mod entropy;
 pub mod fetch;
 pub mod issuer;

@@ -2,6 +2,7 @@
 
 use portcullis_common::clock::Timestamp;
 use portcullis_common::scope::Scope;
+use portcullis_common::token::VerifiedAccessToken;
 
 /// Who calls, as the verified access token says it; tools get nothing else of the request.
 ///
@@ -43,8 +44,36 @@ pub enum Principal {
 }
 
 impl Caller {
+    /// Whoever holds this token.
+    pub(super) fn new(token: &VerifiedAccessToken, correlation_id: String) -> Self {
+        Self {
+            issuer: token.issuer().as_str().to_owned(),
+            subject: token.subject().to_owned(),
+            client: token.client().map(str::to_owned),
+            principal: principal_of(token),
+            scopes: token.scope().clone(),
+            roles: token.roles().to_vec(),
+            username: token.username().map(str::to_owned),
+            email: token.email().map(str::to_owned),
+            email_verified: token.email_verified(),
+            expires_at: token.expires_at(),
+            correlation_id,
+        }
+    }
+
     /// Whether the token has this role.
     pub fn has_role(&self, role: &str) -> bool {
         self.roles.iter().any(|own| own == role)
+    }
+}
+
+/// RFC 9068 §2.2: without a resource owner, `sub` is the client. Our own server writes it as
+/// `client:<id>`, so that no user can have it.
+fn principal_of(token: &VerifiedAccessToken) -> Principal {
+    let subject = token.subject();
+    if subject.starts_with("client:") || token.client() == Some(subject) {
+        Principal::Client
+    } else {
+        Principal::User
     }
 }

@@ -1,7 +1,226 @@
-//! The guard: tokens, scopes and requests. It knows nothing of rmcp.
+//! The guard: a tower layer that lets only permitted requests through.
+//!
+//! It protects any axum or rmcp service. It may assume nothing about what it protects and knows
+//! nothing of rmcp; it must never pass on a request that it has not understood. The order of its
+//! checks stands in one function, [`Guard::admit`].
 
+mod bearer;
+mod body;
 mod caller;
+mod challenge;
+mod envelope;
+mod layer;
 mod operation;
+mod places;
+mod refusal;
+mod sessions;
 
+pub use body::ParsedBody;
 pub use caller::{Caller, Principal};
-pub use operation::{Operation, OperationPolicy, Requirement};
+pub use challenge::Challenge;
+pub use envelope::{MessageOf, Surface};
+pub use layer::{GuardLayer, GuardService};
+pub use operation::{Operation, OperationPolicy, Requirement, ScopeForEverything};
+pub use refusal::Refusal;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Request};
+use http_body_util::Full;
+use portcullis_common::clock::SharedClock;
+use portcullis_common::config::ResourceConfig;
+use portcullis_common::correlation::CorrelationId;
+use portcullis_common::fetch::SharedFetcher;
+use portcullis_common::jwks::{JwksCache, PublishedKeys};
+use portcullis_common::resource_indicator::ResourceIndicator;
+use portcullis_common::scope::{Scope, ScopeHierarchy};
+use portcullis_common::token::{TokenError, TokenVerifier, VerifierSettings};
+
+use body::BodyRules;
+use places::Places;
+use sessions::Sessions;
+
+/// The guard of one protected resource. Cloning shares everything.
+#[derive(Clone, Debug)]
+pub struct Guard(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    identifier: ResourceIndicator,
+    challenge_scopes: Scope,
+    hierarchy: ScopeHierarchy,
+    places: Places,
+    body: BodyRules,
+    verifier: TokenVerifier,
+    sessions: Sessions,
+    policy: Box<dyn OperationPolicy>,
+}
+
+/// What a guard is built from beside its configuration.
+#[derive(Debug)]
+pub struct GuardParts {
+    /// Which scope implies which.
+    pub hierarchy: ScopeHierarchy,
+    /// The clock.
+    pub clock: SharedClock,
+    /// How keys of issuers are fetched.
+    pub fetcher: SharedFetcher,
+    /// What each operation takes.
+    pub policy: Box<dyn OperationPolicy>,
+}
+
+impl Guard {
+    /// Builds the guard; nothing is fetched yet.
+    pub fn new(config: &ResourceConfig, parts: GuardParts) -> Self {
+        let issuers = config.authorization_servers.iter().map(|issuer| {
+            let fetcher = Arc::clone(&parts.fetcher);
+            let source = PublishedKeys::new(issuer.clone(), fetcher, config.jwks.timeout);
+            let clock = Arc::clone(&parts.clock);
+            let keys = JwksCache::new(issuer.issuer.clone(), config.jwks, Box::new(source), clock);
+            (issuer.clone(), keys)
+        });
+        let verifier = TokenVerifier::new(VerifierSettings {
+            audience: config.identifier.clone(),
+            leeway: config.leeway,
+            issuers: issuers.collect(),
+            clock: Arc::clone(&parts.clock),
+        });
+        Self(Arc::new(Inner {
+            identifier: config.identifier.clone(),
+            challenge_scopes: config.challenge_scopes.clone(),
+            hierarchy: parts.hierarchy,
+            places: Places::new(config),
+            body: BodyRules {
+                max_bytes: config.max_body,
+            },
+            verifier,
+            sessions: Sessions::new(),
+            policy: parts.policy,
+        }))
+    }
+
+    /// The layer that puts this guard in front of a service that speaks MCP.
+    pub fn mcp_layer(&self) -> GuardLayer {
+        GuardLayer::new(self.clone(), Surface::Mcp)
+    }
+
+    /// The layer that puts this guard in front of a plain HTTP view of the same operations.
+    pub fn rest_layer(&self, message_of: MessageOf) -> GuardLayer {
+        GuardLayer::new(self.clone(), Surface::Rest(message_of))
+    }
+
+    /// The identifier of the resource it protects.
+    pub fn identifier(&self) -> &ResourceIndicator {
+        &self.0.identifier
+    }
+
+    /// The caches with the issuers' keys, for readiness and for the job that keeps them warm.
+    pub fn keys(&self) -> impl Iterator<Item = &JwksCache> {
+        self.0.verifier.issuers().map(|(_, keys)| keys)
+    }
+
+    /// The checks of a call, in their order. What comes out was permitted, and carries its
+    /// [`Caller`]. A cheap check never waits behind a dear one.
+    pub(crate) async fn admit<B>(
+        &self,
+        request: Request<B>,
+        surface: Surface,
+    ) -> Result<Request<Body>, Refusal>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: std::fmt::Display,
+    {
+        let (mut head, body) = request.into_parts();
+        let guard = &*self.0;
+        // 1. Host and Origin.
+        guard.places.check(&head)?;
+        // 2. Exactly one bearer token, in the header.
+        let token = bearer::find(&head.headers).map_err(|error| self.challenge(error))?;
+        // 3. Signature and claims.
+        let token = guard
+            .verifier
+            .verify(token)
+            .await
+            .map_err(|error| self.token_refusal(&error))?;
+        let caller = Caller::new(&token, correlation_of(&head));
+        // 4. Body size, one parse, repeated members refused.
+        let body = guard.body.read(&head, body, surface).await?;
+        // 5. The message, and headers that say what it says.
+        let message = surface.message(&head, body.parsed)?;
+        message.check_headers(&head.headers)?;
+        // 6. Sessions belong to the subject and client that began them.
+        guard.sessions.check(&mut head.headers, &message, &caller)?;
+        // 7. The scopes of this very operation.
+        if let Some(operation) = message.operation() {
+            self.check_requirement(&operation, &caller)?;
+        }
+        // 8. Limits, argument schema, guards of content and dispatch belong to the inner service.
+        head.extensions.insert(caller);
+        if let Surface::Rest(_) = surface {
+            head.extensions.insert(ParsedBody(message.into_arguments()));
+        }
+        Ok(Request::from_parts(head, Body::new(Full::new(body.bytes))))
+    }
+
+    /// MCP 2026-07-28 (authorization, scope challenge): a broader scope satisfies a narrower need,
+    /// and one challenge names every scope that this operation needs.
+    fn check_requirement(&self, operation: &Operation<'_>, caller: &Caller) -> Result<(), Refusal> {
+        let requirement = self.0.policy.requirement(operation, caller);
+        if !self
+            .0
+            .hierarchy
+            .satisfies(&caller.scopes, &requirement.scopes)
+        {
+            tracing::info!(
+                client.id = caller.client.as_deref(),
+                method = operation.method,
+                needed = %requirement.scopes,
+                "refused: insufficient scope"
+            );
+            return Err(self.refuse(Challenge::insufficient_scope(requirement.scopes)));
+        }
+        // RFC 9700 §4.15: a client's own token must not pass for a person's.
+        if requirement.needs_user && caller.principal == Principal::Client {
+            return Err(Refusal::needs_user());
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, challenge: Challenge) -> Refusal {
+        Refusal::Challenge(challenge.at(&self.0.identifier))
+    }
+
+    fn challenge(&self, error: bearer::BearerError) -> Refusal {
+        self.refuse(match error {
+            bearer::BearerError::Absent => Challenge::no_token(self.0.challenge_scopes.clone()),
+            bearer::BearerError::Several => Challenge::invalid_request(),
+        })
+    }
+
+    fn token_refusal(&self, error: &TokenError) -> Refusal {
+        if let TokenError::KeysUnavailable(issuer) = error {
+            tracing::error!(%issuer, "refused for now: no key of the issuer is available");
+            return Refusal::KeysUnavailable;
+        }
+        tracing::info!(cause = %error, "refused: invalid token");
+        self.refuse(Challenge::invalid_token(
+            error,
+            self.0.challenge_scopes.clone(),
+        ))
+    }
+
+    /// Remembers who began the session that the inner service has just opened.
+    pub(crate) fn note_answer(&self, caller: &Caller, answer: &HeaderMap) {
+        self.0.sessions.note(caller, answer);
+    }
+}
+
+/// The id under which this request stands in the logs; the outermost layer made it.
+fn correlation_of(head: &Parts) -> String {
+    head.extensions
+        .get::<CorrelationId>()
+        .map_or_else(String::new, ToString::to_string)
+}

@@ -27,8 +27,21 @@ pub struct Requirement {
 
 /// Decides what an operation takes. Implemented by the registry of tools, and by anybody who puts
 /// the guard in front of another server.
-pub trait OperationPolicy: Send + Sync + 'static {
+pub trait OperationPolicy: Send + Sync + std::fmt::Debug + 'static {
     /// The requirement of this operation for this caller. Operations that do not exist require
     /// nothing here: the server behind the guard says that they do not exist.
     fn requirement(&self, operation: &Operation<'_>, caller: &Caller) -> Requirement;
+}
+
+/// The policy of a server whose every operation needs the same scopes.
+#[derive(Clone, Debug)]
+pub struct ScopeForEverything(pub Scope);
+
+impl OperationPolicy for ScopeForEverything {
+    fn requirement(&self, _operation: &Operation<'_>, _caller: &Caller) -> Requirement {
+        Requirement {
+            scopes: self.0.clone(),
+            needs_user: false,
+        }
+    }
 }

@@ -1,0 +1,80 @@
+//! Correlation ids: one id under which a request stands in every log.
+
+use std::fmt;
+
+use http::HeaderMap;
+
+use crate::entropy::{Entropy, random_text};
+
+/// The header that carries the id in and out.
+pub const CORRELATION_HEADER: &str = "x-correlation-id";
+/// Longest id taken from outside, in bytes.
+const MAX_BYTES: usize = 64;
+
+/// The id of one request: letters, digits, `-`, `_`, `.`; at most 64 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CorrelationId(String);
+
+impl CorrelationId {
+    /// Takes the id from `X-Correlation-ID`, else the trace id of `traceparent`, else makes one.
+    /// What does not look like an id is not taken over: it would stand in logs as it is.
+    pub fn of(headers: &HeaderMap, entropy: &dyn Entropy) -> Self {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let given = header(CORRELATION_HEADER).filter(|text| is_id(text));
+        let trace = || {
+            header("traceparent")
+                .and_then(|text| text.split('-').nth(1))
+                .filter(is_trace)
+        };
+        match given.or_else(trace) {
+            Some(text) => Self(text.to_owned()),
+            None => Self(random_text::<12>(entropy).unwrap_or_default()),
+        }
+    }
+
+    /// The id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !text.is_empty() && text.len() <= MAX_BYTES && text.bytes().all(allowed)
+}
+
+/// Trace Context §3.2.2.3: 32 lower-case hexadecimal digits, not all zero.
+fn is_trace(text: &&str) -> bool {
+    let is_hex = text
+        .bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    text.len() == 32 && is_hex && text.bytes().any(|byte| byte != b'0')
+}
+
+impl fmt::Display for CorrelationId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SystemEntropy;
+
+    fn id(name: &'static str, value: &str) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value.parse().unwrap());
+        CorrelationId::of(&headers, &SystemEntropy).to_string()
+    }
+
+    #[test]
+    fn an_id_is_taken_over_only_if_it_looks_like_one() {
+        assert_eq!(id(CORRELATION_HEADER, "abc-1"), "abc-1");
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(id("traceparent", trace), "4bf92f3577b34da6a3ce929d0e0e4736");
+        for wrong in ["", "a b", "a\"b", &"a".repeat(65)] {
+            assert_eq!(id(CORRELATION_HEADER, wrong).len(), 16, "{wrong}");
+        }
+    }
+}

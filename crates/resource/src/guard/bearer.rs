@@ -1,0 +1,62 @@
+//! Finding the one bearer token of a request.
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+/// Why there is no token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BearerError {
+    /// No `Authorization` header, another scheme, or no credentials after the scheme.
+    Absent,
+    /// More than one credential.
+    Several,
+}
+
+/// The token in the `Authorization` header (RFC 6750 §2.1). Tokens in the query or in a form are
+/// not looked at: MCP forbids the first and we do not offer the second.
+pub(super) fn find(headers: &HeaderMap) -> Result<&str, BearerError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), rest) = (values.next(), values.next()) else {
+        return Err(BearerError::Absent);
+    };
+    // OAuth 2.1 §5.3.2: more than one way of giving a token is `invalid_request`.
+    if rest.is_some() {
+        return Err(BearerError::Several);
+    }
+    let text = value.to_str().map_err(|_| BearerError::Absent)?;
+    let (scheme, token) = text.split_once(' ').ok_or(BearerError::Absent)?;
+    // RFC 9110 §11.1: schemes are compared without regard to case; RFC 9110 §11.4: 1*SP follows.
+    let token = token.trim_matches(' ');
+    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
+        return Err(BearerError::Absent);
+    }
+    if token.contains([' ', ',']) {
+        return Err(BearerError::Several);
+    }
+    Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(values: &[&str], expected: Result<&str, BearerError>) {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, value.parse().unwrap());
+        }
+        assert_eq!(find(&headers), expected, "{values:?}");
+    }
+
+    #[test]
+    fn exactly_one_bearer_token_is_found_whatever_the_case_of_the_scheme() {
+        check(&["Bearer abc"], Ok("abc"));
+        check(&["bEaReR    abc"], Ok("abc"));
+        check(&[], Err(BearerError::Absent));
+        check(&["Basic abc"], Err(BearerError::Absent));
+        check(&["Bearer"], Err(BearerError::Absent));
+        check(&["Bearer "], Err(BearerError::Absent));
+        check(&["Bearer a", "Bearer b"], Err(BearerError::Several));
+        check(&["Bearer a, Bearer b"], Err(BearerError::Several));
+    }
+}

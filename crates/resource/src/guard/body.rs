@@ -1,0 +1,143 @@
+//! The body: bounded while it is read, parsed once.
+
+use bytes::{Bytes, BytesMut};
+use http::Method;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http_body_util::BodyExt as _;
+use portcullis_common::strict_json::{self, StrictJsonError};
+use serde_json::Value;
+
+use super::refusal::{INVALID_REQUEST, PARSE_ERROR};
+use super::{Refusal, Surface};
+
+/// The parsed body of a request to the plain HTTP view; handlers read this and nothing else.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParsedBody(pub Value);
+
+/// What a body must be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BodyRules {
+    pub(super) max_bytes: usize,
+}
+
+/// A body as it came, and what it says.
+pub(super) struct ReadBody {
+    pub(super) bytes: Bytes,
+    /// `None` for methods that have no body.
+    pub(super) parsed: Option<Value>,
+}
+
+impl BodyRules {
+    pub(super) async fn read<B>(
+        self,
+        head: &Parts,
+        body: B,
+        surface: Surface,
+    ) -> Result<ReadBody, Refusal>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+    {
+        if head.method != Method::POST {
+            return Ok(ReadBody {
+                bytes: Bytes::new(),
+                parsed: None,
+            });
+        }
+        if !is_plain_json(head) {
+            return Err(Refusal::media_type());
+        }
+        let bytes = self.collect(head, body).await?;
+        let parsed = strict_json::parse(&bytes).map_err(|error| refusal(error, surface))?;
+        Ok(ReadBody {
+            bytes,
+            parsed: Some(parsed),
+        })
+    }
+
+    /// Reads at most the limit; a `Content-Length` over it is refused unread.
+    async fn collect<B>(self, head: &Parts, body: B) -> Result<Bytes, Refusal>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+    {
+        let too_large = Refusal::too_large(self.max_bytes);
+        let announced = head
+            .headers
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok());
+        if announced
+            .and_then(|text| text.parse::<u64>().ok())
+            .is_some_and(|length| {
+                usize::try_from(length).map_or(true, |length| length > self.max_bytes)
+            })
+        {
+            return Err(too_large);
+        }
+        let mut body = std::pin::pin!(body);
+        let mut first: Option<Bytes> = None;
+        let mut collected = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| Refusal::incomplete())?.into_data() else {
+                continue;
+            };
+            let so_far = first.as_ref().map_or(collected.len(), Bytes::len);
+            if so_far + data.len() > self.max_bytes {
+                return Err(too_large);
+            }
+            // Nearly every body is one frame; it is passed on without a copy.
+            match (first.take(), collected.is_empty()) {
+                (None, true) => first = Some(data),
+                (Some(before), _) => {
+                    collected.extend_from_slice(&before);
+                    collected.extend_from_slice(&data);
+                }
+                (None, false) => collected.extend_from_slice(&data),
+            }
+        }
+        Ok(first.unwrap_or_else(|| collected.freeze()))
+    }
+}
+
+/// Whether the body says that it is JSON and not compressed.
+fn is_plain_json(head: &Parts) -> bool {
+    let essence = |text: &str| {
+        text.split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase()
+    };
+    let is_json = head
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|text| essence(text) == "application/json");
+    let is_plain = head
+        .headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    is_json && is_plain
+}
+
+fn refusal(error: StrictJsonError, surface: Surface) -> Refusal {
+    let (code, text) = match error {
+        StrictJsonError::Syntax => (PARSE_ERROR, "The body is not valid JSON."),
+        StrictJsonError::DuplicateMember => (
+            INVALID_REQUEST,
+            "An object in the body has the same member twice.",
+        ),
+        StrictJsonError::TooComplex => (
+            PARSE_ERROR,
+            "The body is nested too deeply or has too many values.",
+        ),
+    };
+    match surface {
+        Surface::Mcp => Refusal::Message {
+            code,
+            message: text.to_owned(),
+            id: Value::Null,
+        },
+        Surface::Rest(_) => Refusal::bad_body(text),
+    }
+}

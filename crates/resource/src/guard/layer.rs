@@ -1,0 +1,85 @@
+//! The guard as a tower layer.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use tower::{Layer, Service};
+
+use super::{Caller, Guard, Surface};
+
+/// Puts a guard in front of a service.
+#[derive(Clone, Debug)]
+pub struct GuardLayer {
+    guard: Guard,
+    surface: Surface,
+}
+
+impl GuardLayer {
+    pub(super) const fn new(guard: Guard, surface: Surface) -> Self {
+        Self { guard, surface }
+    }
+}
+
+impl<S> Layer<S> for GuardLayer {
+    type Service = GuardService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        GuardService {
+            guard: self.guard.clone(),
+            surface: self.surface,
+            inner,
+        }
+    }
+}
+
+/// A service behind the guard.
+#[derive(Clone, Debug)]
+pub struct GuardService<S> {
+    guard: Guard,
+    surface: Surface,
+    inner: S,
+}
+
+impl<S, B, R> Service<Request<B>> for GuardService<S>
+where
+    S: Service<Request<Body>, Response = Response<R>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: std::fmt::Display,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<axum::BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (guard, surface) = (self.guard.clone(), self.surface);
+        // The service that was polled ready is the one that is called.
+        let fresh = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, fresh);
+        Box::pin(async move {
+            let permitted = match guard.admit(request, surface).await {
+                Ok(permitted) => permitted,
+                Err(refusal) => return Ok(refusal.into_response()),
+            };
+            let caller = permitted.extensions().get::<Caller>().cloned();
+            let answer = inner.call(permitted).await?;
+            if let Some(caller) = caller
+                && answer.headers().contains_key("mcp-session-id")
+            {
+                guard.note_answer(&caller, answer.headers());
+            }
+            Ok(answer.map(Body::new))
+        })
+    }
+}
