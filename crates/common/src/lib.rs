@@ -16,4 +16,5 @@ pub mod resource_indicator;
 pub mod scope;
 pub mod secret;
 pub mod strict_json;
+pub mod telemetry;
 pub mod token;

@@ -1,9 +1,26 @@
 //! The configuration: one struct per topic, every field already parsed.
+//!
+//! It comes from one file and from the environment, which overrides it. Every mistake is reported
+//! at once, each with its mend. After the start it does not change.
 
+mod keys;
+mod load;
+mod raw;
 mod sections;
+mod show;
+mod tables;
+mod values;
 
+pub use keys::{KEYS, Key, TABLE_KEYS};
+pub use load::{Role, load};
+pub use raw::{Problem, Sources};
 pub use sections::{
     Authentication, AuthzConfig, ClientConfig, Config, GrantType, IssuerConfig, JwksCacheConfig,
     LogConfig, LogFormat, MigrateMode, OutboundConfig, Registration, ResourceConfig,
     ResourceDeclaration, ServerConfig, SigningAlgorithm, StoreConfig, TokenEndpointAuthMethod,
 };
+pub use show::{Written, written};
+pub use tables::{check_redirect_uri, default_grants};
+
+#[cfg(test)]
+mod tests;

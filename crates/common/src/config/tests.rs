@@ -1,0 +1,183 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+
+fn read(role: Role, file: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    let environment: BTreeMap<String, String> = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let sources = Sources {
+        file: Some((Path::new("portcullis.toml"), file)),
+        environment: &environment,
+        read_secret: &|path| match path.to_str() {
+            Some("/run/key") => Ok("c2VjcmV0LWtleS1vZi0zMi1ieXRlcy1mb3ItdGVzdHM=\n".to_owned()),
+            _ => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
+        },
+    };
+    load(role, sources).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+fn problems(file: &str, environment: &[(&str, &str)]) -> Vec<String> {
+    read(Role::Both, file, environment).expect_err("it has mistakes")
+}
+
+#[test]
+fn nothing_needs_to_be_configured() {
+    let config = read(Role::Both, "", &[]).unwrap();
+    assert_eq!(config.server.public_url, "http://localhost:8080");
+    assert_eq!(config.authz.issuer.as_str(), "http://localhost:8080");
+    assert_eq!(
+        config.resource.identifier.as_str(),
+        "http://localhost:8080/mcp"
+    );
+    assert_eq!(
+        config.authz.default_resource.unwrap(),
+        config.resource.identifier
+    );
+    assert_eq!(config.authz.access_token_ttl, Duration::from_mins(10));
+    assert_eq!(config.authz.resources.len(), 1);
+    assert_eq!(
+        config.scopes.names().to_string(),
+        "mcp:infer mcp:read mcp:write"
+    );
+    let hosts = ["127.0.0.1:8080", "[::1]:8080", "localhost:8080"];
+    assert_eq!(config.resource.allowed_hosts, hosts);
+}
+
+#[test]
+fn every_default_in_the_table_is_one_that_the_reader_accepts() {
+    // A default that did not parse would silently become the fallback.
+    let derived = |key: &&Key| key.default.is_empty() || key.default.starts_with('(');
+    for key in KEYS.iter().filter(|key| !derived(key)) {
+        let file = format!("[{}]\n{} = {:?}\n", key.section, key.name, key.default);
+        assert!(read(Role::Both, &file, &[]).is_ok(), "{file}");
+    }
+}
+
+#[test]
+fn the_halves_find_each_other_without_configuration() {
+    let authz = read(Role::Authz, "", &[]).unwrap();
+    assert_eq!(authz.server.listen.port(), 9000);
+    assert_eq!(
+        authz.authz.resources[0].identifier.as_str(),
+        "http://localhost:9100/mcp"
+    );
+    let resource = read(Role::Resource, "", &[]).unwrap();
+    assert_eq!(resource.server.listen.port(), 9100);
+    let servers = &resource.resource.authorization_servers;
+    assert_eq!(servers[0].issuer.as_str(), "http://localhost:9000");
+}
+
+#[test]
+fn one_public_url_is_enough() {
+    let config = read(
+        Role::Both,
+        "[server]\npublic_url = 'https://mcp.test/'",
+        &[],
+    )
+    .unwrap();
+    assert_eq!(config.authz.issuer.as_str(), "https://mcp.test");
+    assert_eq!(config.resource.identifier.as_str(), "https://mcp.test/mcp");
+    assert_eq!(config.resource.allowed_hosts, ["mcp.test"]);
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let file = "[resource.jwks]\nttl = '5m'\n[authz]\ndefault_scopes = ['mcp:read']";
+    let environment = [
+        ("PORTCULLIS_RESOURCE_JWKS_TTL", "7m"),
+        ("PORTCULLIS_AUTHZ_DEFAULT_SCOPES", "mcp:read, mcp:infer"),
+        ("PORTCULLIS_TEST_SOMETHING", "not ours"),
+        ("HOME", "/root"),
+    ];
+    let config = read(Role::Both, file, &environment).unwrap();
+    assert_eq!(config.resource.jwks.ttl, Duration::from_mins(7));
+    assert_eq!(
+        config.authz.default_scopes.to_string(),
+        "mcp:infer mcp:read"
+    );
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_with_its_place() {
+    let file = "[server]\nlisten = 'here'\nlisten_on = 1\n[authz]\ncode_ttl = '11m'\n\
+                [[scopes]]\nname = 'a b'\ntext = ''\n[serverr]\n";
+    let found = problems(
+        file,
+        &[("PORTCULLIS_AUTHZ_CIMD", "maybe"), ("PORTCULLIS_LOG_X", "")],
+    );
+    for part in [
+        "[server] listen in portcullis.toml: write an IP address",
+        "[server] listen_on in portcullis.toml: no such name",
+        "[authz] code_ttl in portcullis.toml: it must be at most 10m",
+        "[[scopes]] number 1 name",
+        "did you mean server?",
+        "PORTCULLIS_AUTHZ_CIMD: write one of: on, off",
+        "PORTCULLIS_LOG_X: no such key",
+    ] {
+        assert!(
+            found.iter().any(|problem| problem.contains(part)),
+            "{part}\n{found:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_comes_from_a_file_and_not_from_both_at_once() {
+    let twin = ("PORTCULLIS_AUTHZ_KEY_ENCRYPTION_KEY_FILE", "/run/key");
+    let config = read(Role::Both, "", &[twin]).unwrap();
+    assert!(
+        config
+            .authz
+            .key_encryption_key
+            .unwrap()
+            .expose()
+            .ends_with('=')
+    );
+    let both = [
+        twin,
+        ("PORTCULLIS_AUTHZ_KEY_ENCRYPTION_KEY", "another-value"),
+    ];
+    assert!(problems("", &both)[0].contains("unset one of them"));
+    let missing = [("PORTCULLIS_AUTHZ_KEY_ENCRYPTION_KEY_FILE", "/nowhere")];
+    assert!(problems("", &missing)[0].contains("/nowhere"));
+    // A key that is no secret has no twin.
+    assert!(problems("", &[("PORTCULLIS_SERVER_LISTEN_FILE", "/x")])[0].contains("no such key"));
+}
+
+#[test]
+fn placeholder_secrets_and_contradictions_stop_the_start() {
+    let client = "[[authz.clients]]\nid = 'a'\nsecret = 'changeme'\n";
+    assert!(problems(client, &[])[0].contains("placeholder"));
+    let public = "[[authz.clients]]\nid = 'a'\npublic = true\ngrants = ['client_credentials']\n";
+    assert!(problems(public, &[])[0].contains("public client cannot"));
+    let twice =
+        "[[authz.clients]]\nid = 'a'\npublic = true\nredirect_uris = ['https://a.test/cb']\n";
+    assert!(problems(&twice.repeat(2), &[])[0].contains("stands twice"));
+    let redirect =
+        "[[authz.clients]]\nid = 'a'\npublic = true\nredirect_uris = ['http://a.test']\n";
+    assert!(problems(redirect, &[])[0].contains("use https"));
+    let issuer = "[[resource.issuers]]\nissuer = 'https://a.test'\n\
+                  [resource]\nauthorization_servers = ['https://b.test']\n";
+    assert!(problems(issuer, &[])[0].contains("not in [resource] authorization_servers"));
+}
+
+#[test]
+fn plain_http_is_for_loopback_and_for_internal_addresses() {
+    assert!(problems("[server]\npublic_url = 'http://mcp.test'", &[])[0].contains("use https"));
+    let internal = "[[resource.issuers]]\nissuer = 'https://kc.test/realms/x'\n\
+                    internal_url = 'http://keycloak:8080/realms/x'\n\
+                    token_types = ['at+jwt', 'JWT']\nroles_claim = 'realm_access.roles'\n";
+    let config = read(Role::Resource, internal, &[]).unwrap();
+    let issuer = &config.resource.authorization_servers[0];
+    assert_eq!(issuer.token_types, ["at+jwt", "jwt"]);
+    assert_eq!(issuer.roles_claim, ["realm_access", "roles"]);
+}
+
+#[test]
+fn what_is_not_built_yet_is_refused_by_name() {
+    assert!(problems("[redis]\nurl = 'redis://x'", &[])[0].contains("not have it yet"));
+}
