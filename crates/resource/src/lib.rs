@@ -2,3 +2,6 @@
 //! product's own server behind it.
 
 pub mod guard;
+pub mod mcp;
+pub mod openapi;
+pub mod rest;

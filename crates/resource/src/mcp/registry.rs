@@ -1,0 +1,222 @@
+//! The registry of tools, and the one pipeline through which every call goes.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
+use std::time::Duration;
+
+use portcullis_common::clock::{SharedClock, Timestamp};
+use portcullis_common::scope::ScopeHierarchy;
+use serde_json::Value;
+
+use super::tool::{Answer, RegisteredTool, Tool, ToolError};
+use crate::guard::{Caller, Operation, OperationPolicy, Principal, Requirement};
+use crate::rest;
+
+/// How long one call may take.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// What the registry needs to know of the program around it.
+#[derive(Clone, Debug)]
+pub struct RegistryOptions {
+    /// The name of the server, for clients.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Where the time comes from.
+    pub clock: SharedClock,
+    /// Which scope includes which.
+    pub scopes: ScopeHierarchy,
+    /// What an admin may read at `portcullis://settings`. Whoever makes it leaves secrets out.
+    pub settings: Value,
+}
+
+/// The tools, in the order in which they are listed.
+#[derive(Debug)]
+pub struct Registry {
+    options: RegistryOptions,
+    started: Timestamp,
+    tools: Vec<RegisteredTool>,
+    positions: HashMap<&'static str, usize>,
+}
+
+/// Why a registry cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The tool says something wrong about itself.
+    #[error("the tool {name} cannot be registered: {reason}")]
+    Tool {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Two tools have one name.
+    #[error("two tools are called {0}")]
+    Duplicate(&'static str),
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallOutcome {
+    /// There is no such tool.
+    Unknown,
+    /// The arguments break the tool's schema.
+    InvalidArguments {
+        /// The member, such as `operands[0]`.
+        field: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The arguments are well formed, but have no answer.
+    Failed {
+        /// The member to blame, if one is.
+        field: Option<String>,
+        /// Why there is no answer.
+        message: String,
+    },
+    /// The tool is at fault: it panicked or took too long.
+    Broken {
+        /// What a stranger may know of it.
+        message: &'static str,
+    },
+    /// The answer.
+    Done(Value),
+}
+
+impl Registry {
+    /// A registry without tools.
+    pub fn new(options: RegistryOptions) -> Self {
+        Self {
+            started: options.clock.now(),
+            options,
+            tools: Vec::new(),
+            positions: HashMap::new(),
+        }
+    }
+
+    /// Adds a tool at the end of the list.
+    pub fn with<T: Tool>(mut self, tool: T) -> Result<Self, RegistryError> {
+        let name = tool.card().name;
+        let registered = RegisteredTool::new(tool).map_err(|error| RegistryError::Tool {
+            name,
+            reason: error.to_string(),
+        })?;
+        if self.positions.insert(name, self.tools.len()).is_some() {
+            return Err(RegistryError::Duplicate(name));
+        }
+        self.tools.push(registered);
+        Ok(self)
+    }
+
+    /// The tools, always in the same order (MCP 2026-07-28, `tools/list`).
+    pub fn tools(&self) -> &[RegisteredTool] {
+        &self.tools
+    }
+
+    /// The tool of this name.
+    pub fn find(&self, name: &str) -> Option<&RegisteredTool> {
+        self.tools.get(*self.positions.get(name)?)
+    }
+
+    /// What the program around it said of itself.
+    pub fn options(&self) -> &RegistryOptions {
+        &self.options
+    }
+
+    /// Whole seconds since this registry was made.
+    pub fn uptime(&self) -> Duration {
+        self.options.clock.now().since(self.started)
+    }
+
+    /// Whether this caller could call this tool.
+    pub fn is_available(&self, tool: &RegisteredTool, caller: &Caller) -> bool {
+        let is_person = caller.principal == Principal::User;
+        (is_person || !tool.requirement().needs_user)
+            && self.options.scopes.satisfies(&caller.scopes, tool.scopes())
+    }
+
+    /// Calls a tool: schema, dispatch, answer. The scopes were checked by the guard.
+    pub async fn call(&self, name: &str, arguments: Value, caller: &Caller) -> CallOutcome {
+        let Some(tool) = self.find(name) else {
+            return CallOutcome::Unknown;
+        };
+        if let Err(violation) = tool.check(&arguments) {
+            return CallOutcome::InvalidArguments {
+                field: violation.field,
+                message: violation.message,
+            };
+        }
+        let answer = unwind(tool.call(caller, arguments));
+        match tokio::time::timeout(CALL_LIMIT, answer).await {
+            Ok(Ok(answer)) => answer.into(),
+            Ok(Err(panic)) => {
+                tracing::error!(
+                    tool = tool.card().name,
+                    correlation.id = caller.correlation_id,
+                    panic = panic_text(panic.as_ref()),
+                    "a tool panicked"
+                );
+                CallOutcome::Broken {
+                    message: "the tool broke down",
+                }
+            }
+            Err(_) => CallOutcome::Broken {
+                message: "the tool took longer than 10 seconds",
+            },
+        }
+    }
+}
+
+impl OperationPolicy for Registry {
+    fn requirement(&self, operation: &Operation<'_>, _caller: &Caller) -> Requirement {
+        match (operation.method, operation.name) {
+            ("tools/call", Some(name)) => self
+                .find(name)
+                .map(|tool| tool.requirement().clone())
+                .unwrap_or_default(),
+            (rest::PROBE, Some(name)) => rest::probe_requirement(name),
+            _ => Requirement::default(),
+        }
+    }
+}
+
+impl From<Result<Value, ToolError>> for CallOutcome {
+    fn from(answer: Result<Value, ToolError>) -> Self {
+        match answer {
+            Ok(value) => Self::Done(value),
+            Err(ToolError::InvalidArgument { field, message }) => Self::InvalidArguments {
+                field: field.to_owned(),
+                message,
+            },
+            Err(ToolError::Failed { field, message }) => Self::Failed {
+                field: field.map(str::to_owned),
+                message,
+            },
+        }
+    }
+}
+
+type Panic = Box<dyn Any + Send>;
+
+/// Runs an answer so that a panic in it ends that answer and nothing else.
+async fn unwind(mut answer: Answer<'_>) -> Result<Result<Value, ToolError>, Panic> {
+    std::future::poll_fn(move |context| {
+        // The answer is dropped after a panic, so nobody sees a broken invariant of it.
+        match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    })
+    .await
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no text")
+}
