@@ -1,0 +1,43 @@
+# A fresh debug server on a free port with an empty data folder and one confidential client.
+# Sourced, never run. Needs common.sh.
+# shellcheck shell=sh
+
+SERVER_PID=''
+SERVER_DIR=''
+
+# Runs the binary in the data folder's parent, with the address of this server.
+server_cli() {
+    (cd "$SERVER_DIR" && exec env PORTCULLIS_SERVER_LISTEN="127.0.0.1:$SERVER_PORT" \
+        PORTCULLIS_SERVER_PUBLIC_URL="$PORTCULLIS_URL" "$TARGET/debug/portcullis" "$@")
+}
+
+# Starts it; sets PORTCULLIS_URL, CLIENT_ID and CLIENT_SECRET.
+server_start() {
+    SERVER_DIR=$(mktemp -d)
+    SERVER_PORT=$(free_port)
+    PORTCULLIS_URL=http://localhost:$SERVER_PORT
+    server_cli serve >"$SERVER_DIR/server.log" 2>&1 </dev/null &
+    SERVER_PID=$!
+    tries=0
+    until curl -fs -o /dev/null --max-time 2 "$PORTCULLIS_URL/readyz"; do
+        tries=$((tries + 1))
+        if [ "$tries" -gt 150 ] || ! kill -0 "$SERVER_PID" 2>/dev/null; then
+            cat "$SERVER_DIR/server.log" >&2
+            die "the server does not get ready"
+        fi
+        sleep 0.2
+    done
+    server_cli client add demo --grant client_credentials --scope 'mcp:read mcp:write' --json >"$SERVER_DIR/client.json"
+    CLIENT_ID=$(jq -er .client_id "$SERVER_DIR/client.json")
+    CLIENT_SECRET=$(jq -er .client_secret "$SERVER_DIR/client.json")
+    export PORTCULLIS_URL CLIENT_ID CLIENT_SECRET
+}
+
+# Stops it; with a word, shows its log first.
+server_stop() {
+    [ -n "$SERVER_PID" ] || return 0
+    [ -z "${1:-}" ] || tail -n 40 "$SERVER_DIR/server.log" >&2
+    stop "$SERVER_PID"
+    rm -rf "$SERVER_DIR"
+    SERVER_PID=''
+}
