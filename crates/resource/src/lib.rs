@@ -3,5 +3,11 @@
 
 pub mod guard;
 pub mod mcp;
+pub mod metadata;
 pub mod openapi;
 pub mod rest;
+mod router;
+mod state;
+
+pub use router::{MCP_PATH, router};
+pub use state::{NotReady, ResourceParts, ResourceState};

@@ -44,10 +44,21 @@ impl BodyRules {
                 parsed: None,
             });
         }
-        if !is_plain_json(head) {
+        let is_mcp = matches!(surface, Surface::Mcp);
+        if is_mcp && !is_plain_json(head) {
             return Err(Refusal::media_type());
         }
         let bytes = self.collect(head, body).await?;
+        // The plain view takes a call without a body for a call without arguments.
+        if !is_mcp && bytes.is_empty() {
+            return Ok(ReadBody {
+                bytes,
+                parsed: None,
+            });
+        }
+        if !is_plain_json(head) {
+            return Err(Refusal::media_type());
+        }
         let parsed = strict_json::parse(&bytes).map_err(|error| refusal(error, surface))?;
         Ok(ReadBody {
             bytes,

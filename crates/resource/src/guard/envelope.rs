@@ -2,16 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
 use http::request::Parts;
-use http::{HeaderMap, Method};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::refusal::{HEADER_MISMATCH, INVALID_REQUEST};
 use super::{Operation, Refusal};
 
-/// Maps a request of the plain HTTP view (method, path, parsed body) to the message that means the
-/// same over MCP; `None` for requests that any valid token may make.
-pub type MessageOf = fn(&Method, &str, Option<Value>) -> Option<Value>;
+/// Maps a path of the plain HTTP view to the operation that means the same over MCP.
+pub type OperationOf = fn(&str) -> Operation<'_>;
 
 /// What the guarded service speaks.
 #[derive(Clone, Copy, Debug)]
@@ -19,32 +18,39 @@ pub enum Surface {
     /// MCP over streamable HTTP.
     Mcp,
     /// The plain HTTP view of the same operations.
-    Rest(MessageOf),
+    Rest(OperationOf),
 }
 
 /// The first revision whose requests say everything themselves: no sessions.
 const MODERN: &str = "2026-07-28";
 const VERSION_MEMBER: &str = "io.modelcontextprotocol/protocolVersion";
 
-/// One message, or none where the HTTP method has no body.
+/// What a request says.
 #[derive(Debug)]
-pub(super) struct Message(Option<Value>);
+pub(super) enum Message {
+    /// One JSON-RPC message, or none where the HTTP method has no body.
+    Rpc(Option<Value>),
+    /// A path of the plain HTTP view and the arguments of the body.
+    Rest {
+        operation_of: OperationOf,
+        path: String,
+        arguments: Value,
+    },
+}
 
 impl Surface {
     pub(super) fn message(self, head: &Parts, parsed: Option<Value>) -> Result<Message, Refusal> {
-        match self {
-            Self::Rest(message_of) => {
-                if parsed.as_ref().is_some_and(|body| !body.is_object()) {
-                    return Err(Refusal::bad_body(
-                        "The body must be a JSON object with the arguments.",
-                    ));
-                }
-                Ok(Message(message_of(&head.method, head.uri.path(), parsed)))
+        match (self, parsed) {
+            (Self::Mcp, None) => Ok(Message::Rpc(None)),
+            (Self::Mcp, Some(value)) => Message::single(value),
+            (Self::Rest(operation_of), parsed) => {
+                let arguments = parsed.unwrap_or_else(|| Value::Object(Map::new()));
+                Ok(Message::Rest {
+                    operation_of,
+                    path: head.uri.path().to_owned(),
+                    arguments,
+                })
             }
-            Self::Mcp => match parsed {
-                None => Ok(Message(None)),
-                Some(value) => Message::single(value),
-            },
         }
     }
 }
@@ -83,11 +89,14 @@ impl Message {
         {
             return refuse("The member params must be an object.", id);
         }
-        Ok(Self(Some(value)))
+        Ok(Self::Rpc(Some(value)))
     }
 
     fn member(&self, name: &str) -> Option<&Value> {
-        self.0.as_ref()?.get(name)
+        match self {
+            Self::Rpc(message) => message.as_ref()?.get(name),
+            Self::Rest { .. } => None,
+        }
     }
 
     fn method(&self) -> Option<&str> {
@@ -110,8 +119,14 @@ impl Message {
         params.get(member)?.as_str()
     }
 
-    /// The operation it asks for; notifications and answers ask for none that takes a scope.
+    /// The operation it asks for; answers to our own requests ask for none.
     pub(super) fn operation(&self) -> Option<Operation<'_>> {
+        if let Self::Rest {
+            operation_of, path, ..
+        } = self
+        {
+            return Some(operation_of(path));
+        }
         let method = self.method()?;
         Some(Operation {
             method,
@@ -136,7 +151,7 @@ impl Message {
     /// the same. Everything here and behind follows the body; headers that a message must have and
     /// lacks are refused by the protocol layer.
     pub(super) fn check_headers(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        if self.0.is_none() || self.method().is_none() {
+        if self.method().is_none() {
             return Ok(());
         }
         let version = self
@@ -166,16 +181,12 @@ impl Message {
         Ok(())
     }
 
-    /// The arguments of a tool call, for handlers of the plain HTTP view.
-    pub(super) fn into_arguments(self) -> Value {
-        self.0
-            .and_then(|mut message| {
-                message
-                    .get_mut("params")?
-                    .get_mut("arguments")
-                    .map(Value::take)
-            })
-            .unwrap_or(Value::Null)
+    /// The parsed body, for handlers of the plain HTTP view.
+    pub(super) fn into_arguments(self) -> Option<Value> {
+        match self {
+            Self::Rest { arguments, .. } => Some(arguments),
+            Self::Rpc(_) => None,
+        }
     }
 }
 

@@ -18,7 +18,7 @@ mod sessions;
 pub use body::ParsedBody;
 pub use caller::{Caller, Principal};
 pub use challenge::Challenge;
-pub use envelope::{MessageOf, Surface};
+pub use envelope::{OperationOf, Surface};
 pub use layer::{GuardLayer, GuardService};
 pub use operation::{Operation, OperationPolicy, Requirement, ScopeForEverything};
 pub use refusal::Refusal;
@@ -108,8 +108,8 @@ impl Guard {
     }
 
     /// The layer that puts this guard in front of a plain HTTP view of the same operations.
-    pub fn rest_layer(&self, message_of: MessageOf) -> GuardLayer {
-        GuardLayer::new(self.clone(), Surface::Rest(message_of))
+    pub fn rest_layer(&self, operation_of: OperationOf) -> GuardLayer {
+        GuardLayer::new(self.clone(), Surface::Rest(operation_of))
     }
 
     /// The identifier of the resource it protects.
@@ -159,8 +159,8 @@ impl Guard {
         }
         // 8. Limits, argument schema, guards of content and dispatch belong to the inner service.
         head.extensions.insert(caller);
-        if let Surface::Rest(_) = surface {
-            head.extensions.insert(ParsedBody(message.into_arguments()));
+        if let Some(arguments) = message.into_arguments() {
+            head.extensions.insert(ParsedBody(arguments));
         }
         Ok(Request::from_parts(head, Body::new(Full::new(body.bytes))))
     }

@@ -1,5 +1,7 @@
 //! What is asked for, and what it takes.
 
+use std::sync::Arc;
+
 use portcullis_common::scope::Scope;
 use serde_json::Value;
 
@@ -43,5 +45,11 @@ impl OperationPolicy for ScopeForEverything {
             scopes: self.0.clone(),
             needs_user: false,
         }
+    }
+}
+
+impl<T: OperationPolicy> OperationPolicy for Arc<T> {
+    fn requirement(&self, operation: &Operation<'_>, caller: &Caller) -> Requirement {
+        (**self).requirement(operation, caller)
     }
 }

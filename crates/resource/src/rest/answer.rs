@@ -12,8 +12,7 @@ use crate::mcp::CallOutcome;
 pub(super) enum Fault {
     UnknownTool,
     UnknownProbe,
-    NotJson,
-    Malformed,
+    NoSuchPath,
     InvalidArguments {
         field: String,
         message: String,
@@ -51,16 +50,7 @@ impl Fault {
         let (status, code, field, description) = match self {
             Self::UnknownTool => plain(StatusCode::NOT_FOUND, "unknown_tool", "no such tool"),
             Self::UnknownProbe => plain(StatusCode::NOT_FOUND, "not_found", "no such probe"),
-            Self::NotJson => plain(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "the body must be application/json",
-            ),
-            Self::Malformed => plain(
-                StatusCode::BAD_REQUEST,
-                "invalid_json",
-                "the body is not valid JSON",
-            ),
+            Self::NoSuchPath => plain(StatusCode::NOT_FOUND, "not_found", "no such path"),
             Self::InvalidArguments { field, message } => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "invalid_arguments",

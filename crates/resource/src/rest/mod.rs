@@ -12,14 +12,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Extension, Json};
 use portcullis_common::scope::ScopeToken;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::guard::Caller;
+use crate::guard::{Caller, ParsedBody};
 use crate::mcp::{RegisteredTool, Registry};
 use crate::openapi;
 use answer::Fault;
@@ -47,6 +47,8 @@ pub fn protected(registry: Arc<Registry>) -> Router {
         .route(TOOLS_PATH, get(tools))
         .route(&format!("{TOOLS_PATH}/{{name}}"), post(call))
         .route(&format!("{PROBES_PATH}/{{probe}}"), get(probe))
+        // Whoever has no token learns nothing of what is below here, not even that it is missing.
+        .route("/api/v1/{*rest}", any(async || Fault::NoSuchPath))
         .with_state(registry)
 }
 
@@ -127,37 +129,19 @@ async fn tools(
     }))
 }
 
-/// Calls a tool.
+/// Calls a tool with the arguments that the guard parsed.
 async fn call(
     State(registry): State<Arc<Registry>>,
     Extension(caller): Extension<Caller>,
+    Extension(ParsedBody(arguments)): Extension<ParsedBody>,
     uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
 ) -> Result<Response, Fault> {
     // The name is read by the same function by which the guard read it, so that both mean the same
     // tool; the router would have undone percent-encoding.
     let operation = operation_of(uri.path());
     let name = operation.name.ok_or(Fault::UnknownTool)?;
-    let arguments = read_arguments(&headers, &body)?;
     let outcome = registry.call(name, arguments, &caller).await;
     answer::of(outcome)
-}
-
-/// The arguments: a JSON body, or none where no argument is needed.
-fn read_arguments(headers: &HeaderMap, body: &Bytes) -> Result<Value, Fault> {
-    if body.is_empty() {
-        return Ok(Value::Object(Map::new()));
-    }
-    let is_json = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"));
-    if !is_json {
-        return Err(Fault::NotJson);
-    }
-    serde_json::from_slice(body).map_err(|_| Fault::Malformed)
 }
 
 /// Answers when the guard found the scope of the probe.

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use portcullis_common::clock::{Clock, Timestamp};
 use portcullis_common::scope::{ScopeDeclaration, ScopeHierarchy, ScopeToken};
-use portcullis_resource::guard::{Caller, Principal};
+use portcullis_resource::guard::{Caller, ParsedBody, Principal};
 use portcullis_resource::mcp::{self, McpEndpoint, McpOptions, Registry, RegistryOptions, tools};
 use portcullis_resource::rest;
 use serde_json::{Value, json};
@@ -91,16 +91,13 @@ impl Bench {
         path: &str,
         body: Value,
     ) -> Reply {
-        let request = Request::builder().method(method).uri(path);
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
-        let request = request
-            .header("content-type", "application/json")
+        let arguments = if body.is_null() { json!({}) } else { body };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
             .extension(caller.clone())
-            .body(Body::from(body))
+            .extension(ParsedBody(arguments))
+            .body(Body::empty())
             .unwrap();
         self.send_rest(request).await
     }

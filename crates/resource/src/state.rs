@@ -1,0 +1,141 @@
+//! The unchanging parts of the resource server, and its one job.
+
+use std::sync::Arc;
+
+use portcullis_common::clock::SharedClock;
+use portcullis_common::config::{Config, ResourceConfig};
+use portcullis_common::fetch::SharedFetcher;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::guard::{Guard, GuardParts};
+use crate::mcp::{Registry, RegistryError, RegistryOptions, tools};
+
+/// What the resource server is built from beside its configuration.
+#[derive(Clone, Debug)]
+pub struct ResourceParts {
+    /// The clock.
+    pub clock: SharedClock,
+    /// How keys of issuers are fetched.
+    pub fetcher: SharedFetcher,
+    /// Cancelled when the server stops: sessions and open streams end.
+    pub shutdown: CancellationToken,
+}
+
+/// The resource server. Cloning shares everything.
+#[derive(Clone, Debug)]
+pub struct ResourceState(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: ResourceConfig,
+    public_url: String,
+    registry: Arc<Registry>,
+    guard: Guard,
+    shutdown: CancellationToken,
+}
+
+/// Why the resource server cannot take calls.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no key of a configured issuer could be fetched yet")]
+pub struct NotReady;
+
+impl ResourceState {
+    /// Builds the server with the demo tools. Nothing is fetched and nothing can be down yet.
+    pub fn new(config: &Config, parts: ResourceParts) -> Result<Self, RegistryError> {
+        let registry = Arc::new(tools::demo(RegistryOptions {
+            name: "Portcullis".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            clock: Arc::clone(&parts.clock),
+            scopes: config.scopes.clone(),
+            settings: settings(config),
+        })?);
+        let guard = Guard::new(
+            &config.resource,
+            GuardParts {
+                hierarchy: config.scopes.clone(),
+                clock: parts.clock,
+                fetcher: parts.fetcher,
+                policy: Box::new(Arc::clone(&registry)),
+            },
+        );
+        Ok(Self(Arc::new(Inner {
+            config: config.resource.clone(),
+            public_url: config.server.public_url.clone(),
+            registry,
+            guard,
+            shutdown: parts.shutdown,
+        })))
+    }
+
+    /// `[resource]`
+    pub fn config(&self) -> &ResourceConfig {
+        &self.0.config
+    }
+
+    /// The guard of the MCP endpoint and of its plain HTTP view.
+    pub fn guard(&self) -> &Guard {
+        &self.0.guard
+    }
+
+    pub(crate) fn registry(&self) -> &Arc<Registry> {
+        &self.0.registry
+    }
+
+    pub(crate) fn public_url(&self) -> &str {
+        &self.0.public_url
+    }
+
+    pub(crate) fn shutdown(&self) -> &CancellationToken {
+        &self.0.shutdown
+    }
+
+    /// Whether tokens of every configured issuer can be verified.
+    pub fn ready(&self) -> Result<(), NotReady> {
+        if self
+            .0
+            .guard
+            .keys()
+            .all(portcullis_common::jwks::JwksCache::is_ready)
+        {
+            Ok(())
+        } else {
+            Err(NotReady)
+        }
+    }
+
+    /// Fetches the keys of issuers that are missing or ageing; to be called once a second.
+    pub async fn keep_warm(&self) {
+        for keys in self.0.guard.keys() {
+            keys.keep_warm().await;
+        }
+    }
+}
+
+/// What an admin may read of the configuration over MCP; nothing here is secret.
+fn settings(config: &Config) -> Value {
+    let resource = &config.resource;
+    let issuers = resource.authorization_servers.iter().map(|server| {
+        json!({
+            "issuer": server.issuer,
+            "algorithms": server.algorithms,
+            "token_types": server.token_types,
+        })
+    });
+    json!({
+        "public_url": config.server.public_url,
+        "resource": resource.identifier,
+        "issuers": issuers.collect::<Vec<_>>(),
+        "scopes": resource.scopes,
+        "challenge_scopes": resource.challenge_scopes,
+        "allowed_hosts": resource.allowed_hosts,
+        "allowed_origins": resource.allowed_origins,
+        "leeway_seconds": resource.leeway.as_secs(),
+        "max_body_bytes": resource.max_body,
+        "jwks": {
+            "ttl_seconds": resource.jwks.ttl.as_secs(),
+            "cooldown_seconds": resource.jwks.cooldown.as_secs(),
+            "stale_for_seconds": resource.jwks.stale_for.as_secs(),
+        },
+    })
+}
