@@ -1,1 +1,8 @@
-//! authz
+//! The authorization server of Portcullis, as a library.
+//!
+//! [`state::AppState::open`] opens the store, [`router::router`] answers requests, [`jobs::run`]
+//! does what must happen between them. The crate never depends on the resource server: they meet
+//! over HTTP only.
+
+pub mod clients;
+pub mod store;

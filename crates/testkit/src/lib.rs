@@ -1,1 +1,12 @@
-//! testkit
+//! What tests share: the production routers on real stores, with a clock and a random source in the
+//! hand of the test. Never part of the product.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "test code"
+)]
+
+pub mod clock;
+pub mod database;
+pub mod entropy;

@@ -1,0 +1,173 @@
+//! OAuth clients: what they are, and where they are found.
+
+pub mod admin;
+pub mod authentication;
+mod directory;
+
+use std::fmt;
+
+use portcullis_common::clock::Timestamp;
+use portcullis_common::config::{Authentication, ClientConfig, GrantType, TokenEndpointAuthMethod};
+use portcullis_common::resource_indicator::ResourceIndicator;
+use portcullis_common::scope::{Scope, ScopeHierarchy};
+use portcullis_common::secret::SecretHash;
+
+pub(crate) use directory::ClientDirectory;
+
+/// Longest client id, in bytes.
+const MAX_ID_BYTES: usize = 255;
+
+/// Why a text is not the id of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a client id has 1 to 255 printable ASCII characters without space, quote and backslash, and \
+     does not begin with https://, which is kept for clients that are described by a document"
+)]
+pub struct ClientIdError;
+
+/// The id of a client that an operator made (RFC 6749 §2.2): never a URL, because a client whose id
+/// is an https URL is described by the document there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(String);
+
+impl ClientId {
+    /// Reads an id.
+    pub fn parse(text: &str) -> Result<Self, ClientIdError> {
+        let allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+        let is_text = (1..=MAX_ID_BYTES).contains(&text.len()) && text.bytes().all(allowed);
+        if !is_text || text.to_ascii_lowercase().starts_with("https://") {
+            return Err(ClientIdError);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// How a client proves who it is, and with what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// It cannot: a public client (`none`).
+    None,
+    /// A secret in the `Authorization` header (`client_secret_basic`).
+    SecretBasic(SecretHash),
+    /// A secret in the body (`client_secret_post`).
+    SecretPost(SecretHash),
+}
+
+impl Credential {
+    /// The registered name of the method (RFC 7591 §2).
+    pub const fn method(&self) -> TokenEndpointAuthMethod {
+        match self {
+            Self::None => TokenEndpointAuthMethod::None,
+            Self::SecretBasic(_) => TokenEndpointAuthMethod::ClientSecretBasic,
+            Self::SecretPost(_) => TokenEndpointAuthMethod::ClientSecretPost,
+        }
+    }
+
+    /// The hash of the secret, if there is one.
+    pub const fn secret_hash(&self) -> Option<SecretHash> {
+        match self {
+            Self::None => None,
+            Self::SecretBasic(hash) | Self::SecretPost(hash) => Some(*hash),
+        }
+    }
+}
+
+/// An OAuth client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// `client_id`
+    pub id: ClientId,
+    /// Its name for people.
+    pub name: String,
+    /// How it proves who it is.
+    pub credential: Credential,
+    /// The grants it may use.
+    pub grants: Vec<GrantType>,
+    /// Where its users may be sent back to.
+    pub redirect_uris: Vec<String>,
+    /// The scopes it may ask for; `None` means all.
+    pub scope: Option<Scope>,
+    /// The resources about whose tokens it may ask.
+    pub introspect: Vec<ResourceIndicator>,
+    /// When it was made; the epoch for a client of the configuration.
+    pub created_at: Timestamp,
+}
+
+impl Client {
+    /// Whether it cannot prove who it is (OAuth 2.1 §2.1).
+    pub const fn is_public(&self) -> bool {
+        matches!(self.credential, Credential::None)
+    }
+
+    /// Whether it may use a grant.
+    pub fn allows_grant(&self, grant: GrantType) -> bool {
+        self.grants.contains(&grant)
+    }
+
+    /// Whether it may ask for these scopes; what its own scopes imply counts as its own.
+    pub fn allows_scope(&self, hierarchy: &ScopeHierarchy, requested: &Scope) -> bool {
+        match &self.scope {
+            None => true,
+            Some(own) => hierarchy.satisfies(own, requested),
+        }
+    }
+
+    /// A client as the configuration defines it. Its secret is kept as a hash, in memory only.
+    pub fn from_config(config: &ClientConfig) -> Result<Self, ClientIdError> {
+        let credential = match &config.authentication {
+            Authentication::Public | Authentication::Secret(TokenEndpointAuthMethod::None, _) => {
+                Credential::None
+            }
+            Authentication::Secret(TokenEndpointAuthMethod::ClientSecretBasic, secret) => {
+                Credential::SecretBasic(secret.hash())
+            }
+            Authentication::Secret(TokenEndpointAuthMethod::ClientSecretPost, secret) => {
+                Credential::SecretPost(secret.hash())
+            }
+        };
+        Ok(Self {
+            id: ClientId::parse(&config.id)?,
+            name: config.name.clone(),
+            credential,
+            grants: config.grants.clone(),
+            redirect_uris: config.redirect_uris.clone(),
+            scope: config.scope.clone(),
+            introspect: config.introspect.clone(),
+            created_at: Timestamp::from_seconds(0),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_id_is_never_a_url_of_a_document() {
+        for right in ["a", "svc-1", "http://legacy", &"x".repeat(255)] {
+            assert!(ClientId::parse(right).is_ok(), "{right}");
+        }
+        for wrong in [
+            "",
+            "a b",
+            "a\"b",
+            "ä",
+            "https://h/c.json",
+            "HTTPS://h",
+            &"x".repeat(256),
+        ] {
+            assert_eq!(ClientId::parse(wrong), Err(ClientIdError), "{wrong}");
+        }
+    }
+}
