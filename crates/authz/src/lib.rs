@@ -5,4 +5,11 @@
 //! over HTTP only.
 
 pub mod clients;
+mod endpoints;
+mod error;
+mod grants;
+pub mod jobs;
+pub mod keys;
+pub mod router;
+pub mod state;
 pub mod store;

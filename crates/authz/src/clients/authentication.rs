@@ -1,1 +1,191 @@
-//! x
+//! Client authentication (OAuth 2.1 §2.4): `none`, `client_secret_basic`, `client_secret_post`.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use portcullis_common::config::TokenEndpointAuthMethod;
+use portcullis_common::secret::SecretHash;
+use zeroize::Zeroizing;
+
+use super::{Client, ClientDirectory};
+use crate::endpoints::form::{Form, decode};
+
+/// Why a client is not believed. Ids are what the peer sent, cut short; secrets are not in here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ClientAuthError {
+    #[error("the client used more than one way to authenticate")]
+    SeveralMethods,
+    #[error("client_id in the body differs from the one in the Authorization header")]
+    DifferentClientId,
+    #[error("client_secret came without client_id")]
+    SecretWithoutId,
+    #[error("the client sent a client assertion")]
+    AssertionUnsupported,
+    #[error("the request names no client")]
+    Missing,
+    #[error("the Authorization header is not a readable Basic header")]
+    HeaderUnreadable,
+    #[error("there is no client {id:?}")]
+    Unknown { id: String, tried_header: bool },
+    #[error("the client {id:?} used {used}, which is not its registered method")]
+    WrongMethod {
+        id: String,
+        used: &'static str,
+        tried_header: bool,
+    },
+    #[error("the client {id:?} sent a wrong secret")]
+    WrongSecret { id: String, tried_header: bool },
+}
+
+impl ClientAuthError {
+    /// Whether the client tried the `Authorization` header.
+    pub(crate) const fn tried_header(&self) -> bool {
+        match self {
+            Self::SeveralMethods
+            | Self::DifferentClientId
+            | Self::SecretWithoutId
+            | Self::AssertionUnsupported
+            | Self::Missing => false,
+            Self::HeaderUnreadable => true,
+            Self::Unknown { tried_header, .. }
+            | Self::WrongMethod { tried_header, .. }
+            | Self::WrongSecret { tried_header, .. } => *tried_header,
+        }
+    }
+}
+
+/// A client that proved who it is in its registered way; a public client proved nothing and only
+/// said so.
+#[derive(Clone, Debug)]
+#[must_use]
+pub(crate) struct AuthenticatedClient(Arc<Client>);
+
+impl AuthenticatedClient {
+    /// The client.
+    pub(crate) fn client(&self) -> &Client {
+        &self.0
+    }
+}
+
+/// What a request presents, unverified.
+#[derive(Debug)]
+struct Presented<'a> {
+    id: Cow<'a, str>,
+    secret: Option<Zeroizing<String>>,
+    method: TokenEndpointAuthMethod,
+}
+
+/// Turns credentials into an [`AuthenticatedClient`].
+pub(crate) fn authenticate(
+    headers: &HeaderMap,
+    form: &Form<'_>,
+    directory: &ClientDirectory,
+) -> Result<AuthenticatedClient, ClientAuthError> {
+    let presented = present(headers, form)?;
+    verify(&presented, directory.find(&presented.id))
+}
+
+/// Reads the credentials; more than one kind is refused (OAuth 2.1 §2.4).
+fn present<'a>(
+    headers: &HeaderMap,
+    form: &'a Form<'a>,
+) -> Result<Presented<'a>, ClientAuthError> {
+    let body_id = form.find("client_id");
+    let body_secret = form.find("client_secret");
+    let has_assertion =
+        form.find("client_assertion").is_some() || form.find("client_assertion_type").is_some();
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
+    let header = lines.next();
+    let ways = [header.is_some(), body_secret.is_some(), has_assertion];
+    if lines.next().is_some() || ways.into_iter().filter(|way| *way).count() > 1 {
+        return Err(ClientAuthError::SeveralMethods);
+    }
+    if has_assertion {
+        return Err(ClientAuthError::AssertionUnsupported);
+    }
+    if let Some(value) = header {
+        let (id, secret) =
+            parse_basic(value.as_bytes()).ok_or(ClientAuthError::HeaderUnreadable)?;
+        // The same id in the body repeats what the header said and does no harm.
+        if body_id.is_some_and(|body_id| body_id != id) {
+            return Err(ClientAuthError::DifferentClientId);
+        }
+        return Ok(Presented {
+            id: Cow::Owned(id),
+            secret: Some(secret),
+            method: TokenEndpointAuthMethod::ClientSecretBasic,
+        });
+    }
+    match (body_id, body_secret) {
+        (Some(id), Some(secret)) => Ok(Presented {
+            id: Cow::Borrowed(id),
+            secret: Some(Zeroizing::new(secret.to_owned())),
+            method: TokenEndpointAuthMethod::ClientSecretPost,
+        }),
+        (Some(id), None) => Ok(Presented {
+            id: Cow::Borrowed(id),
+            secret: None,
+            method: TokenEndpointAuthMethod::None,
+        }),
+        (None, Some(_)) => Err(ClientAuthError::SecretWithoutId),
+        (None, None) => Err(ClientAuthError::Missing),
+    }
+}
+
+/// Reads `Basic base64(id ":" secret)`. Both halves are urlencoded, and decoded only after they
+/// were split (RFC 6749 §2.3.1).
+fn parse_basic(value: &[u8]) -> Option<(String, Zeroizing<String>)> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &base64::alphabet::STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let (scheme, credentials) = value.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    let pair = Zeroizing::new(LENIENT.decode(credentials.trim_ascii()).ok()?);
+    let colon = pair.iter().position(|byte| *byte == b':')?;
+    let (id, secret) = pair.split_at_checked(colon)?;
+    let id = decode(id)?.into_owned();
+    let secret = Zeroizing::new(decode(secret.get(1..)?)?.into_owned());
+    (!id.is_empty()).then_some((id, secret))
+}
+
+/// Compares. The work is the same whether the client exists or not, so that time tells nothing:
+/// one hash of what was sent, one comparison.
+fn verify(
+    presented: &Presented<'_>,
+    found: Option<Arc<Client>>,
+) -> Result<AuthenticatedClient, ClientAuthError> {
+    let tried_header = presented.method == TokenEndpointAuthMethod::ClientSecretBasic;
+    let sent = SecretHash::of(presented.secret.as_deref().map_or("", String::as_str));
+    let stored = found.as_ref().and_then(|client| client.credential.secret_hash());
+    // Who has no secret is compared all the same, with a hash whose outcome is not used.
+    let is_right = stored.unwrap_or(sent).matches(&sent) & stored.is_some();
+    let id = || presented.id.chars().take(64).collect();
+    let Some(client) = found else {
+        return Err(ClientAuthError::Unknown {
+            id: id(),
+            tried_header,
+        });
+    };
+    if client.credential.method() != presented.method {
+        return Err(ClientAuthError::WrongMethod {
+            id: id(),
+            used: presented.method.name(),
+            tried_header,
+        });
+    }
+    if is_right || client.is_public() {
+        return Ok(AuthenticatedClient(client));
+    }
+    Err(ClientAuthError::WrongSecret {
+        id: id(),
+        tried_header,
+    })
+}

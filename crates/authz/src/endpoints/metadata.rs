@@ -1,0 +1,98 @@
+//! Authorization server metadata (RFC 8414, OpenID Connect Discovery 1.0), and the paths it names.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use portcullis_common::config::{Config, GrantType, TokenEndpointAuthMethod};
+use serde::Serialize;
+use url::Url;
+
+use crate::state::AppState;
+
+/// The authorization endpoint, below the issuer.
+pub(crate) const AUTHORIZE: &str = "/authorize";
+/// The token endpoint, below the issuer.
+pub(crate) const TOKEN: &str = "/token";
+/// The published keys, below the issuer.
+pub(crate) const JWKS: &str = "/jwks";
+
+/// The grants that are built.
+pub(crate) const GRANTS: [GrantType; 1] = [GrantType::ClientCredentials];
+
+/// The document. Only what answers is in it: an endpoint gets its line here and its route in
+/// `router` together.
+#[derive(Debug, Serialize)]
+struct AuthorizationServerMetadata<'a> {
+    issuer: &'a str,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    jwks_uri: String,
+    scopes_supported: Vec<&'a str>,
+    response_types_supported: [&'a str; 1],
+    response_modes_supported: [&'a str; 1],
+    grant_types_supported: [&'a str; GRANTS.len()],
+    token_endpoint_auth_methods_supported: [&'a str; TokenEndpointAuthMethod::ALL.len()],
+    // Clients that speak MCP refuse to go on without S256 (MCP 2026-07-28, authorization, PKCE).
+    code_challenge_methods_supported: [&'a str; 1],
+    // RFC 9207 §3
+    authorization_response_iss_parameter_supported: bool,
+    // RFC 9728 §4
+    protected_resources: Vec<&'a str>,
+    // Required of an OpenID document; the same document answers in all its places.
+    subject_types_supported: [&'a str; 1],
+    id_token_signing_alg_values_supported: [&'a str; 1],
+}
+
+/// Prints the document, once for the life of the process. Nothing of a request enters it, so no
+/// forged `Host` can change it.
+pub(crate) fn render(config: &Config) -> Result<Bytes, serde_json::Error> {
+    let authz = &config.authz;
+    let document = AuthorizationServerMetadata {
+        issuer: authz.issuer.as_str(),
+        authorization_endpoint: authz.issuer.endpoint(AUTHORIZE),
+        token_endpoint: authz.issuer.endpoint(TOKEN),
+        jwks_uri: authz.issuer.endpoint(JWKS),
+        scopes_supported: config
+            .scopes
+            .declarations()
+            .iter()
+            .map(|scope| scope.name.as_str())
+            .collect(),
+        response_types_supported: ["code"],
+        response_modes_supported: ["query"],
+        grant_types_supported: GRANTS.map(GrantType::name),
+        token_endpoint_auth_methods_supported: TokenEndpointAuthMethod::ALL
+            .map(TokenEndpointAuthMethod::name),
+        code_challenge_methods_supported: ["S256"],
+        authorization_response_iss_parameter_supported: true,
+        protected_resources: authz
+            .resources
+            .iter()
+            .map(|resource| resource.identifier.as_str())
+            .collect(),
+        subject_types_supported: ["public"],
+        id_token_signing_alg_values_supported: [authz.signing_alg.name()],
+    };
+    serde_json::to_vec(&document).map(Bytes::from)
+}
+
+/// The paths at which the document stands: RFC 8414 inserted, OpenID inserted, OpenID appended;
+/// without a path in the issuer the last two are one.
+pub(crate) fn paths(config: &Config) -> Vec<String> {
+    let urls = config.authz.issuer.metadata_urls();
+    urls.iter()
+        .filter_map(|url| Url::parse(url).ok())
+        .map(|url| url.path().to_owned())
+        .collect()
+}
+
+/// Answers with the document.
+pub(crate) async fn get(State(state): State<AppState>) -> Response {
+    let mut response = state.metadata().into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    response
+}

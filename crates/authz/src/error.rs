@@ -1,0 +1,269 @@
+//! The one bridge from our errors to what a peer reads.
+//!
+//! Domain errors say precisely what happened; the peer gets a code of the specification and a
+//! sentence for strangers. The cause goes to the log, once, and never into an answer.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+
+use crate::clients::authentication::ClientAuthError;
+use crate::endpoints::form::FormError;
+use crate::grants::GrantError;
+use crate::state::NotReady;
+
+/// An error code of the token endpoint (OAuth 2.1 §3.2.4, RFC 8707 §2), or of our own making where
+/// the specifications have none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OAuthErrorCode {
+    InvalidRequest,
+    InvalidClient,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+    InvalidScope,
+    InvalidTarget,
+    NotFound,
+    TemporarilyUnavailable,
+    ServerError,
+}
+
+impl OAuthErrorCode {
+    /// The code on the wire and its status.
+    const fn wire(self) -> (&'static str, StatusCode) {
+        match self {
+            Self::InvalidRequest => ("invalid_request", StatusCode::BAD_REQUEST),
+            Self::InvalidClient => ("invalid_client", StatusCode::UNAUTHORIZED),
+            Self::UnauthorizedClient => ("unauthorized_client", StatusCode::BAD_REQUEST),
+            Self::UnsupportedGrantType => ("unsupported_grant_type", StatusCode::BAD_REQUEST),
+            Self::InvalidScope => ("invalid_scope", StatusCode::BAD_REQUEST),
+            Self::InvalidTarget => ("invalid_target", StatusCode::BAD_REQUEST),
+            Self::NotFound => ("not_found", StatusCode::NOT_FOUND),
+            Self::TemporarilyUnavailable => {
+                ("temporarily_unavailable", StatusCode::SERVICE_UNAVAILABLE)
+            }
+            Self::ServerError => ("server_error", StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+}
+
+/// An error as a peer gets it.
+#[derive(Clone, Debug)]
+pub(crate) struct OAuthError {
+    code: OAuthErrorCode,
+    status: StatusCode,
+    /// Printable ASCII without quote and backslash (OAuth 2.1 §3.2.4).
+    description: &'static str,
+    has_basic_challenge: bool,
+    cause: Option<Cause>,
+}
+
+/// What really happened, for the log alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Cause {
+    error: Arc<dyn StdError + Send + Sync>,
+    is_ours: bool,
+}
+
+impl OAuthError {
+    pub(crate) const fn new(code: OAuthErrorCode, description: &'static str) -> Self {
+        Self {
+            code,
+            status: code.wire().1,
+            description,
+            has_basic_challenge: false,
+            cause: None,
+        }
+    }
+
+    const fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    fn caused_by(mut self, error: impl StdError + Send + Sync + 'static) -> Self {
+        self.cause = Some(Cause {
+            error: Arc::new(error),
+            is_ours: self.status.is_server_error(),
+        });
+        self
+    }
+
+    /// The answer to a path that is not there.
+    pub(crate) const fn not_found() -> Self {
+        Self::new(OAuthErrorCode::NotFound, "there is nothing at this path")
+    }
+
+    /// The answer to a method that an endpoint does not have; the router adds `Allow`.
+    pub(crate) const fn method_not_allowed() -> Self {
+        Self::new(
+            OAuthErrorCode::InvalidRequest,
+            "this endpoint does not have this method",
+        )
+        .with_status(StatusCode::METHOD_NOT_ALLOWED)
+    }
+}
+
+impl Cause {
+    /// Writes the cause to the log: what clients do wrong is of passing interest, what we do wrong
+    /// is not.
+    pub(crate) fn log(&self) {
+        let error = self.error.as_ref();
+        if self.is_ours {
+            tracing::error!(error, "the request failed");
+        } else {
+            tracing::info!(error, "the request was refused");
+        }
+    }
+}
+
+impl From<FormError> for OAuthError {
+    fn from(error: FormError) -> Self {
+        use OAuthErrorCode::InvalidRequest;
+        match error {
+            FormError::InQuery => Self::new(
+                InvalidRequest,
+                "parameters belong into the body, not into the query",
+            ),
+            FormError::NotAForm => Self::new(
+                InvalidRequest,
+                "the body must be application/x-www-form-urlencoded",
+            )
+            .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            FormError::TooLarge => Self::new(InvalidRequest, "the body is too large")
+                .with_status(StatusCode::PAYLOAD_TOO_LARGE),
+            FormError::Interrupted => Self::new(InvalidRequest, "the body did not arrive whole"),
+            FormError::Malformed => {
+                Self::new(InvalidRequest, "the body is not a well-formed urlencoded form")
+            }
+            FormError::TooManyParameters => {
+                Self::new(InvalidRequest, "the body has too many parameters")
+            }
+            FormError::Repeated => Self::new(InvalidRequest, "a parameter is repeated"),
+        }
+        .caused_by(error)
+    }
+}
+
+impl From<ClientAuthError> for OAuthError {
+    fn from(error: ClientAuthError) -> Self {
+        use OAuthErrorCode::{InvalidClient, InvalidRequest};
+        let mut mapped = match &error {
+            ClientAuthError::SeveralMethods => Self::new(
+                InvalidRequest,
+                "a client authenticates in one way per request",
+            ),
+            ClientAuthError::DifferentClientId => Self::new(
+                InvalidRequest,
+                "client_id differs from the client of the Authorization header",
+            ),
+            ClientAuthError::SecretWithoutId => {
+                Self::new(InvalidRequest, "client_secret needs client_id beside it")
+            }
+            ClientAuthError::AssertionUnsupported => Self::new(
+                InvalidClient,
+                "private_key_jwt and other client assertions are not supported",
+            ),
+            ClientAuthError::Missing => {
+                Self::new(InvalidClient, "the client did not say who it is")
+            }
+            // RFC 6749 §5.2 lets the reasons be told apart; whoever guesses must not profit.
+            ClientAuthError::HeaderUnreadable
+            | ClientAuthError::Unknown { .. }
+            | ClientAuthError::WrongMethod { .. }
+            | ClientAuthError::WrongSecret { .. } => {
+                Self::new(InvalidClient, "client authentication failed")
+            }
+        };
+        // OAuth 2.1 §3.2.4: whoever tried the Authorization header is told its scheme.
+        mapped.has_basic_challenge = mapped.code == InvalidClient && error.tried_header();
+        mapped.caused_by(error)
+    }
+}
+
+impl From<GrantError> for OAuthError {
+    fn from(error: GrantError) -> Self {
+        use OAuthErrorCode::{
+            InvalidRequest, InvalidScope, InvalidTarget, ServerError, UnauthorizedClient,
+            UnsupportedGrantType,
+        };
+        match &error {
+            GrantError::GrantTypeMissing => Self::new(InvalidRequest, "grant_type is missing"),
+            GrantError::GrantTypeUnsupported => {
+                Self::new(UnsupportedGrantType, "this server does not have this grant type")
+            }
+            GrantError::GrantNotAllowed => {
+                Self::new(UnauthorizedClient, "the client may not use this grant type")
+            }
+            GrantError::PublicClient => Self::new(
+                UnauthorizedClient,
+                "client credentials are for clients that can authenticate",
+            ),
+            GrantError::ScopeMalformed(_) => Self::new(InvalidScope, "the scope is malformed"),
+            GrantError::ScopeNotAllowed => Self::new(
+                InvalidScope,
+                "a scope is unknown, without meaning for the resource, or not for this client",
+            ),
+            GrantError::ScopeEmpty => Self::new(
+                InvalidScope,
+                "no default scope is for this client; name one in scope",
+            ),
+            GrantError::ResourceMalformed(_) => Self::new(
+                InvalidTarget,
+                "resource must be an absolute URL without a fragment",
+            ),
+            GrantError::ResourceUnknown => {
+                Self::new(InvalidTarget, "this server issues no tokens for this resource")
+            }
+            GrantError::SeveralResources => {
+                Self::new(InvalidTarget, "a token is for one resource")
+            }
+            GrantError::NoDefaultResource => Self::new(
+                InvalidTarget,
+                "no default resource is configured; name one in resource",
+            ),
+            GrantError::OutOfOrder | GrantError::Sign(_) | GrantError::Entropy(_) => {
+                Self::new(ServerError, "the token could not be made")
+            }
+        }
+        .caused_by(error)
+    }
+}
+
+impl From<NotReady> for OAuthError {
+    fn from(error: NotReady) -> Self {
+        match &error {
+            NotReady::Store(_) | NotReady::Unconfirmed => Self::new(
+                OAuthErrorCode::TemporarilyUnavailable,
+                "the server cannot reach its store; try again soon",
+            ),
+        }
+        .caused_by(error)
+    }
+}
+
+impl IntoResponse for OAuthError {
+    fn into_response(self) -> Response {
+        let body = serde_json::json!({
+            "error": self.code.wire().0,
+            "error_description": self.description,
+        });
+        let mut response = (self.status, body.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.has_basic_challenge {
+            let challenge = HeaderValue::from_static("Basic realm=\"portcullis\", charset=\"UTF-8\"");
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Some(cause) = self.cause {
+            response.extensions_mut().insert(cause);
+        }
+        response
+    }
+}

@@ -1,0 +1,138 @@
+//! Client credentials (OAuth 2.1 §4.2): a program acts for itself.
+
+use portcullis_common::config::{GrantType, ResourceDeclaration};
+use portcullis_common::resource_indicator::ResourceIndicator;
+use portcullis_common::scope::Scope;
+
+use super::engine::{self, ClientCredentialsSteps};
+use super::{GrantError, TokenResponse, issue};
+use crate::clients::Client;
+use crate::clients::authentication::AuthenticatedClient;
+use crate::endpoints::form::Form;
+use crate::state::AppState;
+
+/// Answers a request with this grant. Writes nothing.
+pub(super) fn grant(
+    state: &AppState,
+    client: &AuthenticatedClient,
+    form: &Form<'_>,
+) -> Result<TokenResponse, GrantError> {
+    let requested = form
+        .find("scope")
+        .map(str::parse::<Scope>)
+        .transpose()
+        .map_err(GrantError::ScopeMalformed)?;
+    let steps = Steps {
+        state,
+        client,
+        form,
+    };
+    let (resource, scope) = engine::drive_client_credentials(&steps, requested.as_ref())?;
+    let token = issue::for_client(state, client.client(), resource, &scope)?;
+    tracing::info!(
+        client.id = %client.client().id,
+        grant.r#type = GrantType::ClientCredentials.name(),
+        resource = %resource.identifier,
+        scope = %scope,
+        outcome = "issued",
+    );
+    Ok(token)
+}
+
+/// The decisions of this grant, in the order in which the engine asks for them.
+struct Steps<'a> {
+    state: &'a AppState,
+    client: &'a AuthenticatedClient,
+    form: &'a Form<'a>,
+}
+
+impl<'a> ClientCredentialsSteps for Steps<'a> {
+    type Target = &'a ResourceDeclaration;
+
+    fn client_id(&self) -> &str {
+        self.client.client().id.as_str()
+    }
+
+    fn bind(&self) -> Result<(), GrantError> {
+        let client = self.client.client();
+        // OAuth 2.1 §4.2: this grant is for confidential clients only.
+        if client.is_public() {
+            return Err(GrantError::PublicClient);
+        }
+        if client.allows_grant(GrantType::ClientCredentials) {
+            Ok(())
+        } else {
+            Err(GrantError::GrantNotAllowed)
+        }
+    }
+
+    fn target(&self) -> Result<&'a ResourceDeclaration, GrantError> {
+        find_resource(self.state, self.form)
+    }
+
+    fn negotiate(
+        &self,
+        target: &&'a ResourceDeclaration,
+        requested: Option<&Scope>,
+    ) -> Result<Scope, GrantError> {
+        negotiate_scope(self.state, self.client.client(), target, requested)
+    }
+}
+
+/// The resource the token is for (RFC 8707 §2): the one that is named, else the default.
+fn find_resource<'a>(
+    state: &'a AppState,
+    form: &Form<'_>,
+) -> Result<&'a ResourceDeclaration, GrantError> {
+    let authz = &state.config().authz;
+    let mut requested = None;
+    for text in form.all("resource") {
+        let resource = ResourceIndicator::parse(text).map_err(GrantError::ResourceMalformed)?;
+        // RFC 9068 §3: a token for several resources would let each act at the others.
+        if requested.as_ref().is_some_and(|one| *one != resource) {
+            return Err(GrantError::SeveralResources);
+        }
+        requested = Some(resource);
+    }
+    let wanted = match (&requested, &authz.default_resource) {
+        (Some(resource), _) | (None, Some(resource)) => resource,
+        (None, None) => return Err(GrantError::NoDefaultResource),
+    };
+    authz
+        .resources
+        .iter()
+        .find(|resource| resource.identifier == *wanted)
+        .ok_or(GrantError::ResourceUnknown)
+}
+
+/// The scope of the token: what was asked for, whole or not at all, else the default.
+fn negotiate_scope(
+    state: &AppState,
+    client: &Client,
+    resource: &ResourceDeclaration,
+    requested: Option<&Scope>,
+) -> Result<Scope, GrantError> {
+    let hierarchy = &state.config().scopes;
+    match requested.filter(|scope| !scope.is_empty()) {
+        // RFC 9068 §3: every scope of a token means something to its audience.
+        Some(requested) => {
+            let is_allowed = requested.is_subset_of(&resource.scopes)
+                && client.allows_scope(hierarchy, requested);
+            is_allowed
+                .then(|| requested.clone())
+                .ok_or(GrantError::ScopeNotAllowed)
+        }
+        None => {
+            let default = state.config().authz.default_scopes.intersection(&resource.scopes);
+            let scope = match &client.scope {
+                None => default,
+                Some(own) => default.intersection(&hierarchy.expand(own)),
+            };
+            // OAuth 2.1 §3.3: without a default the request fails.
+            if scope.is_empty() {
+                return Err(GrantError::ScopeEmpty);
+            }
+            Ok(scope)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Every path and every layer, on one screen.
+
+use axum::Router;
+use axum::middleware::map_response;
+use axum::response::Response;
+use axum::routing::{get, post};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, RETRY_AFTER,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use http::{HeaderValue, Method};
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
+
+use crate::endpoints::{authorize, jwks, metadata, token};
+use crate::error::{Cause, OAuthError};
+use crate::state::AppState;
+
+/// The authorization server: [`routes`], and JSON for every other path.
+pub fn router(state: AppState) -> Router {
+    routes(state).fallback(async || OAuthError::not_found())
+}
+
+/// The paths of the authorization server without an answer for others, to be merged with the paths
+/// of another server. All paths stand below the path of the issuer.
+pub fn routes(state: AppState) -> Router {
+    let config = state.config();
+    let base = config.authz.issuer.path();
+    let at = |path: &str| format!("{base}{path}");
+
+    // JSON for programs: no cookies, and any web page may call, because nothing here acts on
+    // credentials that a browser adds by itself (RFC 9700 §2.6).
+    let mut machine = Router::new()
+        .without_v07_checks()
+        .route(&at(metadata::TOKEN), post(token::post))
+        .route(&at(metadata::JWKS), get(jwks::get));
+    for path in metadata::paths(config) {
+        machine = machine.route(&path, get(metadata::get));
+    }
+    let machine = machine
+        .method_not_allowed_fallback(async || OAuthError::method_not_allowed())
+        .layer(cors());
+
+    // HTML for people: never callable from other pages (OAuth 2.1 §3.1).
+    let human = Router::new()
+        .without_v07_checks()
+        .route(
+            &at(metadata::AUTHORIZE),
+            get(authorize::refuse).post(authorize::refuse),
+        )
+        .layer(map_response(page_headers));
+
+    machine
+        .merge(human)
+        .layer(map_response(seal)) // last on the way out: sees every answer
+        .with_state(state)
+}
+
+fn cors() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([WWW_AUTHENTICATE, RETRY_AFTER])
+        .max_age(std::time::Duration::from_secs(3600))
+}
+
+/// What every answer carries; and the one place where the cause of a refusal is logged.
+async fn seal(mut response: Response) -> Response {
+    if let Some(cause) = response.extensions_mut().remove::<Cause>() {
+        cause.log();
+    }
+    set(&mut response, X_CONTENT_TYPE_OPTIONS, "nosniff");
+    response
+}
+
+/// What every page carries.
+async fn page_headers(mut response: Response) -> Response {
+    set(&mut response, CACHE_CONTROL, "no-store");
+    set(&mut response, X_FRAME_OPTIONS, "DENY");
+    set(&mut response, REFERRER_POLICY, "no-referrer");
+    set(
+        &mut response,
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    );
+    response
+}
+
+fn set(response: &mut Response, name: HeaderName, value: &'static str) {
+    response
+        .headers_mut()
+        .insert(name, HeaderValue::from_static(value));
+}
