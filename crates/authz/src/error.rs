@@ -135,9 +135,10 @@ impl From<FormError> for OAuthError {
             FormError::TooLarge => Self::new(InvalidRequest, "the body is too large")
                 .with_status(StatusCode::PAYLOAD_TOO_LARGE),
             FormError::Interrupted => Self::new(InvalidRequest, "the body did not arrive whole"),
-            FormError::Malformed => {
-                Self::new(InvalidRequest, "the body is not a well-formed urlencoded form")
-            }
+            FormError::Malformed => Self::new(
+                InvalidRequest,
+                "the body is not a well-formed urlencoded form",
+            ),
             FormError::TooManyParameters => {
                 Self::new(InvalidRequest, "the body has too many parameters")
             }
@@ -191,9 +192,10 @@ impl From<GrantError> for OAuthError {
         };
         match &error {
             GrantError::GrantTypeMissing => Self::new(InvalidRequest, "grant_type is missing"),
-            GrantError::GrantTypeUnsupported => {
-                Self::new(UnsupportedGrantType, "this server does not have this grant type")
-            }
+            GrantError::GrantTypeUnsupported => Self::new(
+                UnsupportedGrantType,
+                "this server does not have this grant type",
+            ),
             GrantError::GrantNotAllowed => {
                 Self::new(UnauthorizedClient, "the client may not use this grant type")
             }
@@ -214,12 +216,11 @@ impl From<GrantError> for OAuthError {
                 InvalidTarget,
                 "resource must be an absolute URL without a fragment",
             ),
-            GrantError::ResourceUnknown => {
-                Self::new(InvalidTarget, "this server issues no tokens for this resource")
-            }
-            GrantError::SeveralResources => {
-                Self::new(InvalidTarget, "a token is for one resource")
-            }
+            GrantError::ResourceUnknown => Self::new(
+                InvalidTarget,
+                "this server issues no tokens for this resource",
+            ),
+            GrantError::SeveralResources => Self::new(InvalidTarget, "a token is for one resource"),
             GrantError::NoDefaultResource => Self::new(
                 InvalidTarget,
                 "no default resource is configured; name one in resource",
@@ -255,7 +256,8 @@ impl IntoResponse for OAuthError {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.has_basic_challenge {
-            let challenge = HeaderValue::from_static("Basic realm=\"portcullis\", charset=\"UTF-8\"");
+            let challenge =
+                HeaderValue::from_static("Basic realm=\"portcullis\", charset=\"UTF-8\"");
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::middleware::map_response;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, RETRY_AFTER,
@@ -17,7 +17,7 @@ use crate::state::AppState;
 
 /// The authorization server: [`routes`], and JSON for every other path.
 pub fn router(state: AppState) -> Router {
-    routes(state).fallback(async || OAuthError::not_found())
+    routes(state).fallback(async || seal(OAuthError::not_found().into_response()).await)
 }
 
 /// The paths of the authorization server without an answer for others, to be merged with the paths

@@ -7,6 +7,7 @@
     reason = "test code"
 )]
 
+pub mod authz;
 pub mod clock;
 pub mod database;
 pub mod entropy;

@@ -166,11 +166,7 @@ pub async fn show(
 
 /// Removes a client. Running servers refuse it within a second; tokens it has live on until they
 /// expire.
-pub async fn remove(
-    store: &Store,
-    config: &AuthzConfig,
-    id: &str,
-) -> Result<(), ClientAdminError> {
+pub async fn remove(store: &Store, config: &AuthzConfig, id: &str) -> Result<(), ClientAdminError> {
     if is_configured(config, id) {
         return Err(ClientAdminError::Configured(id.to_owned()));
     }
@@ -261,7 +257,9 @@ fn check_scope_and_resources(new: &NewClient, config: &Config) -> Result<(), Cli
     }
     let is_known = |wanted: &&ResourceIndicator| {
         let resources = &config.authz.resources;
-        resources.iter().any(|resource| resource.identifier == **wanted)
+        resources
+            .iter()
+            .any(|resource| resource.identifier == **wanted)
     };
     match new.introspect.iter().find(|wanted| !is_known(wanted)) {
         Some(unknown) => Err(ClientAdminError::Resource(unknown.clone())),

@@ -91,10 +91,7 @@ pub(crate) fn authenticate(
 }
 
 /// Reads the credentials; more than one kind is refused (OAuth 2.1 §2.4).
-fn present<'a>(
-    headers: &HeaderMap,
-    form: &'a Form<'a>,
-) -> Result<Presented<'a>, ClientAuthError> {
+fn present<'a>(headers: &HeaderMap, form: &'a Form<'a>) -> Result<Presented<'a>, ClientAuthError> {
     let body_id = form.find("client_id");
     let body_secret = form.find("client_secret");
     let has_assertion =
@@ -164,7 +161,9 @@ fn verify(
 ) -> Result<AuthenticatedClient, ClientAuthError> {
     let tried_header = presented.method == TokenEndpointAuthMethod::ClientSecretBasic;
     let sent = SecretHash::of(presented.secret.as_deref().map_or("", String::as_str));
-    let stored = found.as_ref().and_then(|client| client.credential.secret_hash());
+    let stored = found
+        .as_ref()
+        .and_then(|client| client.credential.secret_hash());
     // Who has no secret is compared all the same, with a hash whose outcome is not used.
     let is_right = stored.unwrap_or(sent).matches(&sent) & stored.is_some();
     let id = || presented.id.chars().take(64).collect();

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use axum::extract::Request;
+use axum::body::Body;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
+use http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 /// Largest body, in bytes.
@@ -35,14 +36,15 @@ pub(crate) enum FormError {
 
 /// Reads the body of a request that must be a form. Nothing is taken from the query, where
 /// proxies and logs would see it.
-pub(crate) async fn read_body(request: Request) -> Result<Bytes, FormError> {
-    let (head, body) = request.into_parts();
+pub(crate) async fn read_body(head: &Parts, body: Body) -> Result<Bytes, FormError> {
     // OAuth 2.1 §2.4.1: credentials must not stand in the request URI.
     if head.uri.query().is_some_and(|query| !query.is_empty()) {
         return Err(FormError::InQuery);
     }
     let mut types = head.headers.get_all(CONTENT_TYPE).iter();
-    let is_form = types.next().is_some_and(|value| is_form_type(value.as_bytes()));
+    let is_form = types
+        .next()
+        .is_some_and(|value| is_form_type(value.as_bytes()));
     if !is_form || types.next().is_some() {
         return Err(FormError::NotAForm);
     }
@@ -71,12 +73,16 @@ impl<'a> Form<'a> {
     /// Decodes a body.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, FormError> {
         let mut parameters: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::with_capacity(8);
-        for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+        for pair in body
+            .split(|byte| *byte == b'&')
+            .filter(|pair| !pair.is_empty())
+        {
             let mut halves = pair.splitn(2, |byte| *byte == b'=');
             let mut half = || decode(halves.next().unwrap_or_default()).ok_or(FormError::Malformed);
             let (name, value) = (half()?, half()?);
             // OAuth 2.1 §3.2: parameters must not be included more than once.
-            if !REPEATABLE.contains(&name.as_ref()) && parameters.iter().any(|(one, _)| *one == name)
+            if !REPEATABLE.contains(&name.as_ref())
+                && parameters.iter().any(|(one, _)| *one == name)
             {
                 return Err(FormError::Repeated);
             }
@@ -172,7 +178,9 @@ mod tests {
         }
         let form = Form::parse(b"resource=x&resource=&resource=y").unwrap();
         assert_eq!(form.all("resource").collect::<Vec<_>>(), ["x", "y"]);
-        let many: Vec<_> = (0..=MAX_PARAMETERS).map(|number| number.to_string()).collect();
+        let many: Vec<_> = (0..=MAX_PARAMETERS)
+            .map(|number| number.to_string())
+            .collect();
         check(&many.join("&"), Err(FormError::TooManyParameters));
     }
 

@@ -16,12 +16,12 @@ pub(crate) async fn post(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, OAuthError> {
-    let headers = request.headers().clone();
-    let body = form::read_body(request).await?;
+    let (head, body) = request.into_parts();
+    let body = form::read_body(&head, body).await?;
     let form = Form::parse(&body)?;
     // What is in memory counts only while the store can say that nothing changed.
     state.confirmed()?;
-    let client = authenticate(&headers, &form, state.clients())?;
+    let client = authenticate(&head.headers, &form, state.clients())?;
     let response = grants::grant(&state, &client, &form)?;
     Ok(render(&response)?)
 }

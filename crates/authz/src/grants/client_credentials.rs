@@ -123,7 +123,11 @@ fn negotiate_scope(
                 .ok_or(GrantError::ScopeNotAllowed)
         }
         None => {
-            let default = state.config().authz.default_scopes.intersection(&resource.scopes);
+            let default = state
+                .config()
+                .authz
+                .default_scopes
+                .intersection(&resource.scopes);
             let scope = match &client.scope {
                 None => default,
                 Some(own) => default.intersection(&hierarchy.expand(own)),

@@ -95,7 +95,10 @@ fn bound_client(client_id: &str) -> Result<BoundClient<'static>, GrantError> {
 }
 
 fn convert(scope: &Scope) -> Result<oxide_auth::primitives::scope::Scope, GrantError> {
-    scope.to_string().parse().map_err(|_| GrantError::OutOfOrder)
+    scope
+        .to_string()
+        .parse()
+        .map_err(|_| GrantError::OutOfOrder)
 }
 
 /// A request whose every part was validated before.

@@ -56,7 +56,9 @@ pub(crate) fn grant(
     client: &AuthenticatedClient,
     form: &Form<'_>,
 ) -> Result<TokenResponse, GrantError> {
-    let name = form.find("grant_type").ok_or(GrantError::GrantTypeMissing)?;
+    let name = form
+        .find("grant_type")
+        .ok_or(GrantError::GrantTypeMissing)?;
     let grant = GRANTS
         .into_iter()
         .find(|grant| grant.name() == name)

@@ -65,4 +65,3 @@ pub async fn rotate(
         RotateKeys::Lost => Err(KeyRingError::Contended),
     }
 }
-

@@ -33,7 +33,9 @@ pub enum KeyRingError {
     #[error(transparent)]
     Entropy(#[from] portcullis_common::entropy::EntropyError),
     /// `key_encryption_key` is not 32 bytes.
-    #[error("[authz] key_encryption_key must be 32 bytes, written as base64 or as 64 hexadecimal digits")]
+    #[error(
+        "[authz] key_encryption_key must be 32 bytes, written as base64 or as 64 hexadecimal digits"
+    )]
     EncryptionKeyForm,
     /// The store has sealed keys, and nothing to open them with is configured.
     #[error(

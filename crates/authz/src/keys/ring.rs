@@ -11,9 +11,7 @@ use serde_json::json;
 
 use super::sealing::Sealing;
 use super::{KeyPolicy, KeyRingError};
-use crate::store::{
-    KeyState, NewSigningKey, RotateKeys, SigningKeyRecord, Store,
-};
+use crate::store::{KeyState, NewSigningKey, RotateKeys, SigningKeyRecord, Store};
 
 /// How often a change that another process won is looked at again.
 const ATTEMPTS: u32 = 3;
@@ -93,7 +91,10 @@ impl KeyRing {
 
 impl std::fmt::Debug for KeyRing {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_tuple("KeyRing").field(&self.current().active).finish()
+        formatter
+            .debug_tuple("KeyRing")
+            .field(&self.current().active)
+            .finish()
     }
 }
 

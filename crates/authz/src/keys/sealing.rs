@@ -3,10 +3,10 @@
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine as _;
 use base64::alphabet;
+use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{
     GeneralPurpose, GeneralPurposeConfig, STANDARD, URL_SAFE_NO_PAD,
 };
-use base64::engine::DecodePaddingMode;
 use portcullis_common::entropy::Entropy;
 use portcullis_common::secret::ClientSecret;
 use zeroize::Zeroizing;
@@ -29,8 +29,8 @@ impl Sealing {
     pub(crate) fn new(configured: Option<&ClientSecret>) -> Result<Self, KeyRingError> {
         let key = configured
             .map(|secret| {
-                let bytes = decode_key(secret.expose().trim())
-                    .ok_or(KeyRingError::EncryptionKeyForm)?;
+                let bytes =
+                    decode_key(secret.expose().trim()).ok_or(KeyRingError::EncryptionKeyForm)?;
                 UnboundKey::new(&AES_256_GCM, bytes.as_slice())
                     .map(LessSafeKey::new)
                     .map_err(|_| KeyRingError::EncryptionKeyForm)
@@ -85,7 +85,10 @@ impl Sealing {
                 .map_err(|_| unreadable());
         }
         let sealed = text.strip_prefix(SEALED).ok_or_else(unreadable)?;
-        let key = self.key.as_ref().ok_or(KeyRingError::EncryptionKeyMissing)?;
+        let key = self
+            .key
+            .as_ref()
+            .ok_or(KeyRingError::EncryptionKeyMissing)?;
         let bytes = STANDARD.decode(sealed).map_err(|_| unreadable())?;
         let (nonce, ciphertext) = bytes
             .split_first_chunk::<NONCE_LEN>()
@@ -118,7 +121,8 @@ fn decode_key(text: &str) -> Option<Zeroizing<[u8; 32]>> {
         }
         return Some(key);
     }
-    let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let lenient =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let bytes = GeneralPurpose::new(&alphabet::STANDARD, lenient)
         .decode(text)
         .or_else(|_| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')))
@@ -145,7 +149,10 @@ mod tests {
 
     #[test]
     fn a_sealed_key_opens_with_the_same_key_however_it_is_written() {
-        let stored = sealing(HEX).unwrap().seal("kid", b"pkcs8", &SystemEntropy).unwrap();
+        let stored = sealing(HEX)
+            .unwrap()
+            .seal("kid", b"pkcs8", &SystemEntropy)
+            .unwrap();
         for same in [
             "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHv8=",
             "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHv8",
@@ -160,7 +167,10 @@ mod tests {
 
     #[test]
     fn a_sealed_key_opens_with_no_other_key_and_under_no_other_id() {
-        let stored = sealing(HEX).unwrap().seal("kid", b"pkcs8", &SystemEntropy).unwrap();
+        let stored = sealing(HEX)
+            .unwrap()
+            .seal("kid", b"pkcs8", &SystemEntropy)
+            .unwrap();
         let other = sealing(&"11".repeat(32)).unwrap().open("kid", &stored);
         assert!(matches!(other, Err(KeyRingError::EncryptionKeyWrong)));
         let moved = sealing(HEX).unwrap().open("kid2", &stored);
@@ -181,7 +191,14 @@ mod tests {
 
     #[test]
     fn an_encryption_key_that_is_not_32_bytes_is_refused() {
-        for wrong in ["", "hunter2", &"ab".repeat(31), &"ab".repeat(33), "AAEC", &"é".repeat(32)] {
+        for wrong in [
+            "",
+            "hunter2",
+            &"ab".repeat(31),
+            &"ab".repeat(33),
+            "AAEC",
+            &"é".repeat(32),
+        ] {
             assert!(
                 matches!(sealing(wrong), Err(KeyRingError::EncryptionKeyForm)),
                 "{wrong}"

@@ -1,0 +1,340 @@
+//! The production authorization server, in process, with time and randomness in the hand of the
+//! test.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use portcullis_authz::router::router;
+use portcullis_authz::state::AppState;
+use portcullis_common::clock::SharedClock;
+use portcullis_common::config::{
+    Authentication, AuthzConfig, ClientConfig, Config, GrantType, IssuerConfig, JwksCacheConfig,
+    LogConfig, OutboundConfig, Registration, ResourceConfig, ResourceDeclaration, ServerConfig,
+    SigningAlgorithm, StoreConfig, TokenEndpointAuthMethod,
+};
+use portcullis_common::entropy::SharedEntropy;
+use portcullis_common::issuer::Issuer;
+use portcullis_common::resource_indicator::ResourceIndicator;
+use portcullis_common::scope::{Scope, ScopeDeclaration, ScopeHierarchy, ScopeToken};
+use portcullis_common::secret::ClientSecret;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tower::ServiceExt as _;
+
+use crate::clock::ManualClock;
+use crate::database::TestDatabase;
+use crate::entropy::SeededEntropy;
+
+/// The issuer of the default configuration.
+pub const ISSUER: &str = "http://localhost:8080";
+/// The built-in resource of the default configuration, where all three scopes mean something.
+pub const MCP: &str = "http://localhost:8080/mcp";
+/// Another resource, where only `mcp:read` means something.
+pub const FILES: &str = "https://files.example/mcp";
+/// A client with `client_secret_basic` that may use client credentials with every scope.
+pub const BASIC: (&str, &str) = ("svc-basic", "basic-secret");
+/// A client like [`BASIC`] with `client_secret_post`.
+pub const POST: (&str, &str) = ("svc-post", "post-secret");
+/// A client like [`BASIC`] that may ask for `mcp:write` alone, which implies `mcp:read`.
+pub const WRITER: (&str, &str) = ("svc-writer", "writer-secret");
+/// A confidential client without client credentials.
+pub const WEB: (&str, &str) = ("web", "web-secret");
+/// A public client that the operator allowed too much: client credentials.
+pub const PUBLIC: &str = "app";
+
+/// A configuration as an operator without wishes gets it, with a second resource and some clients.
+pub fn config(store: StoreConfig) -> Config {
+    let issuer = Issuer::parse(ISSUER).unwrap();
+    let mcp = ResourceIndicator::parse(MCP).unwrap();
+    Config {
+        server: ServerConfig {
+            public_url: ISSUER.to_owned(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            trusted_proxies: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            shutdown_grace: Duration::from_secs(30),
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+        },
+        store,
+        redis_url: None,
+        scopes: scopes(),
+        authz: authz(issuer.clone(), &mcp),
+        resource: resource(issuer, mcp),
+        outbound: OutboundConfig::default(),
+        log: LogConfig {
+            format: None,
+            level: "info".to_owned(),
+            file: None,
+        },
+        metrics_listen: None,
+    }
+}
+
+fn scopes() -> ScopeHierarchy {
+    let declare = |name, implies| ScopeDeclaration {
+        name: ScopeToken::parse(name).unwrap(),
+        text: format!("Use {name}."),
+        implies: scope(implies),
+    };
+    ScopeHierarchy::new(vec![
+        declare("mcp:read", ""),
+        declare("mcp:write", "mcp:read"),
+        declare("mcp:infer", ""),
+    ])
+}
+
+fn scope(text: &str) -> Scope {
+    text.parse().unwrap()
+}
+
+fn authz(issuer: Issuer, mcp: &ResourceIndicator) -> AuthzConfig {
+    const DAY: u64 = 24 * 60 * 60;
+    let declare = |identifier: &str, scopes| ResourceDeclaration {
+        identifier: ResourceIndicator::parse(identifier).unwrap(),
+        name: identifier.to_owned(),
+        scopes: scope(scopes),
+    };
+    AuthzConfig {
+        issuer,
+        default_resource: Some(mcp.clone()),
+        default_scopes: scope("mcp:read"),
+        access_token_ttl: Duration::from_secs(600),
+        code_ttl: Duration::from_secs(60),
+        refresh_token_idle_ttl: Duration::from_secs(30 * DAY),
+        refresh_token_ttl: Duration::from_secs(180 * DAY),
+        refresh_grace: Duration::from_secs(30),
+        session_ttl: Duration::from_secs(DAY / 2),
+        session_idle_ttl: Duration::from_secs(3600),
+        signing_alg: SigningAlgorithm::Es256,
+        key_rotation: Duration::from_secs(90 * DAY),
+        key_encryption_key: None,
+        registration: Registration::Open,
+        registration_per_minute: 20,
+        unused_client_ttl: Duration::from_secs(DAY),
+        cimd: true,
+        cimd_hosts: Vec::new(),
+        cimd_cache_min: Duration::from_secs(30),
+        cimd_cache_max: Duration::from_secs(DAY),
+        login_attempts: 5,
+        login_window: Duration::from_secs(300),
+        private_schemes: vec!["cursor".to_owned()],
+        resources: vec![
+            declare(MCP, "mcp:read mcp:write mcp:infer"),
+            declare(FILES, "mcp:read"),
+        ],
+        clients: clients(),
+    }
+}
+
+fn clients() -> Vec<ClientConfig> {
+    use TokenEndpointAuthMethod::{ClientSecretBasic, ClientSecretPost};
+    let client =
+        |(id, secret): (&str, &str), method, grants, own_scope: Option<&str>| ClientConfig {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            authentication: Authentication::Secret(method, ClientSecret::new(secret)),
+            grants,
+            redirect_uris: Vec::new(),
+            scope: own_scope.map(scope),
+            introspect: Vec::new(),
+        };
+    let credentials = || vec![GrantType::ClientCredentials];
+    vec![
+        client(BASIC, ClientSecretBasic, credentials(), None),
+        client(POST, ClientSecretPost, credentials(), None),
+        client(WRITER, ClientSecretBasic, credentials(), Some("mcp:write")),
+        client(
+            WEB,
+            ClientSecretBasic,
+            vec![GrantType::AuthorizationCode],
+            None,
+        ),
+        ClientConfig {
+            authentication: Authentication::Public,
+            ..client((PUBLIC, ""), ClientSecretBasic, credentials(), None)
+        },
+    ]
+}
+
+fn resource(issuer: Issuer, identifier: ResourceIndicator) -> ResourceConfig {
+    ResourceConfig {
+        identifier,
+        authorization_servers: vec![IssuerConfig {
+            issuer,
+            internal_url: None,
+            algorithms: ["ES256", "EdDSA", "RS256", "PS256"]
+                .map(str::to_owned)
+                .to_vec(),
+            token_types: vec!["at+jwt".to_owned()],
+            roles_claim: vec!["roles".to_owned()],
+        }],
+        scopes: scopes().names(),
+        challenge_scopes: scope("mcp:read mcp:write"),
+        allowed_origins: Vec::new(),
+        allowed_hosts: vec!["localhost:8080".to_owned()],
+        leeway: Duration::from_secs(30),
+        max_body: 1024 * 1024,
+        jwks: JwksCacheConfig {
+            ttl: Duration::from_secs(3600),
+            cooldown: Duration::from_secs(10),
+            stale_for: Duration::from_secs(24 * 3600),
+            timeout: Duration::from_secs(3),
+        },
+    }
+}
+
+/// A running authorization server.
+#[derive(Clone, Debug)]
+pub struct Authz {
+    /// The production state.
+    pub state: AppState,
+    /// Its clock.
+    pub clock: Arc<ManualClock>,
+    router: Router,
+}
+
+impl Authz {
+    /// Starts one with the default configuration.
+    pub async fn start(database: &TestDatabase) -> Self {
+        Self::start_with(config(database.config())).await
+    }
+
+    /// Starts one with another configuration.
+    pub async fn start_with(config: Config) -> Self {
+        Self::start_at(config, ManualClock::new()).await
+    }
+
+    /// Starts one with another configuration and a clock that others share.
+    pub async fn start_at(config: Config, clock: Arc<ManualClock>) -> Self {
+        let shared_clock: SharedClock = Arc::clone(&clock) as _;
+        let entropy: SharedEntropy = SeededEntropy::new(1);
+        let state = AppState::open(Arc::new(config), shared_clock, entropy)
+            .await
+            .unwrap();
+        Self {
+            router: router(state.clone()),
+            state,
+            clock,
+        }
+    }
+
+    /// Sends a request.
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            body: body.collect().await.unwrap().to_bytes(),
+        }
+    }
+
+    /// Gets a path.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap())
+            .await
+    }
+
+    /// Posts a body to the token endpoint as a form, with a Basic header if there are credentials.
+    pub async fn token(&self, basic: Option<(&str, &str)>, body: &str) -> Answer {
+        self.send(token_request(basic, body)).await
+    }
+
+    /// Gets a token for [`BASIC`] with the default scope and resource.
+    pub async fn issue(&self) -> String {
+        let answer = self
+            .token(Some(BASIC), "grant_type=client_credentials")
+            .await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        answer.json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Serves on a loopback address for as long as the runtime of the test lives.
+    pub async fn listen(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = self.router.clone();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        address
+    }
+}
+
+/// A request to the token endpoint, with a Basic header if there are credentials.
+pub fn token_request(basic: Option<(&str, &str)>, body: &str) -> Request<Body> {
+    let mut request = Request::post("/token").header(CONTENT_TYPE, FORM);
+    if let Some((id, secret)) = basic {
+        request = request.header(AUTHORIZATION, basic_header(id, secret));
+    }
+    request.body(Body::from(body.to_owned())).unwrap()
+}
+
+/// The content type of a form.
+pub const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The value of a Basic header; both halves are encoded as RFC 6749 §2.3.1 asks.
+pub fn basic_header(id: &str, secret: &str) -> String {
+    use base64::Engine as _;
+    let encode =
+        |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let pair = format!("{}:{}", encode(id), encode(secret));
+    format!(
+        "Basic {}",
+        base64::engine::general_purpose::STANDARD.encode(pair)
+    )
+}
+
+/// An answer, read to its end.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// A header that stands there at most once; empty if absent.
+    pub fn header(&self, name: &str) -> &str {
+        assert!(
+            self.headers.get_all(name).iter().count() <= 1,
+            "{name} is repeated"
+        );
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Asserts an error as OAuth 2.1 §3.2.4 has it, with the headers of a machine endpoint.
+    pub fn expect_error(&self, status: u16, code: &str) {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), "application/json");
+        assert_eq!(self.header("cache-control"), "no-store");
+        assert_eq!(self.header("x-content-type-options"), "nosniff");
+        let body = self.json();
+        assert_eq!(body["error"], code, "{body}");
+        let description = body["error_description"].as_str().unwrap();
+        let is_allowed = |byte: u8| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+        assert!(description.bytes().all(is_allowed), "{description}");
+    }
+}
