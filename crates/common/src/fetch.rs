@@ -113,6 +113,38 @@ impl HttpFetcher {
         Ok(Self { client })
     }
 
+    /// Sends any request and gives whatever answer comes, with at most `limit` bytes of body.
+    /// `timeout` is for all of it.
+    pub async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        timeout: Duration,
+        limit: usize,
+    ) -> Result<http::Response<Vec<u8>>, FetchError> {
+        let url = request.uri().to_string();
+        let unreachable = |cause: String| FetchError::Unreachable {
+            url: url.clone(),
+            cause,
+        };
+        let sent = async {
+            let request =
+                reqwest::Request::try_from(request).map_err(|error| unreachable(chain(&error)))?;
+            let mut response = self
+                .client
+                .execute(request)
+                .await
+                .map_err(|error| unreachable(chain(&error)))?;
+            let mut answer = http::Response::new(Vec::new());
+            *answer.status_mut() = response.status();
+            *answer.headers_mut() = response.headers().clone();
+            *answer.body_mut() = collect(&mut response, &url, limit).await?;
+            Ok(answer)
+        };
+        tokio::time::timeout(timeout, sent)
+            .await
+            .unwrap_or_else(|_| Err(unreachable(too_slow(timeout))))
+    }
+
     async fn read(&self, request: FetchRequest<'_>) -> Result<Vec<u8>, FetchError> {
         let url = || request.url.to_owned();
         let unreachable = |error: reqwest::Error| FetchError::Unreachable {
@@ -131,17 +163,7 @@ impl HttpFetcher {
                 status: response.status().as_u16(),
             });
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > request.limit {
-                return Err(FetchError::TooLarge {
-                    url: url(),
-                    limit: request.limit,
-                });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+        collect(&mut response, request.url, request.limit).await
     }
 }
 
@@ -151,13 +173,40 @@ impl Fetcher for HttpFetcher {
         tokio::time::timeout(request.timeout, self.read(request))
             .await
             .unwrap_or_else(|_| {
-                let cause = format!("nothing within {} s", request.timeout.as_secs_f32());
+                let cause = too_slow(request.timeout);
                 Err(FetchError::Unreachable {
                     url: request.url.to_owned(),
                     cause,
                 })
             })
     }
+}
+
+/// The body, up to the limit.
+async fn collect(
+    response: &mut reqwest::Response,
+    url: &str,
+    limit: usize,
+) -> Result<Vec<u8>, FetchError> {
+    let mut body = Vec::new();
+    let unreachable = |error: reqwest::Error| FetchError::Unreachable {
+        url: url.to_owned(),
+        cause: chain(&error),
+    };
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        if body.len() + chunk.len() > limit {
+            return Err(FetchError::TooLarge {
+                url: url.to_owned(),
+                limit,
+            });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn too_slow(timeout: Duration) -> String {
+    format!("nothing within {} s", timeout.as_secs_f32())
 }
 
 /// An error with its causes, the outermost first.

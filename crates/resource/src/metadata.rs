@@ -6,6 +6,7 @@ use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use portcullis_common::config::ResourceConfig;
 use portcullis_common::resource_indicator::WELL_KNOWN_PROTECTED_RESOURCE;
+use portcullis_common::scope::ScopeToken;
 use serde::Serialize;
 use tower_http::cors::CorsLayer;
 use url::Url;
@@ -32,7 +33,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(config: &ResourceConfig, name: &
         scopes_supported: config
             .scopes
             .iter()
-            .map(|scope| scope.as_str())
+            .map(ScopeToken::as_str)
             .filter(|scope| *scope != "offline_access")
             .collect(),
         bearer_methods_supported: ["header"],

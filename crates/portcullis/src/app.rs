@@ -1,0 +1,218 @@
+//! The wiring: from configuration to a running process.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use portcullis_authz::state::AppState;
+use portcullis_common::clock::SharedClock;
+use portcullis_common::config::{Config, Role};
+use portcullis_common::entropy::SharedEntropy;
+use portcullis_common::fetch::{HttpFetcher, SharedFetcher};
+use portcullis_resource::{ResourceParts, ResourceState};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::server::{self, Front, Limits, Readiness};
+
+/// What is handed in: nothing below reads clock, randomness or network by itself.
+#[derive(Clone, Debug)]
+pub struct Ambient {
+    /// The clock.
+    pub clock: SharedClock,
+    /// The random source.
+    pub entropy: SharedEntropy,
+    /// How configured addresses are fetched.
+    pub fetcher: SharedFetcher,
+}
+
+impl Ambient {
+    /// The real ones.
+    pub fn system(config: &Config) -> Result<Self, StartError> {
+        let fetcher = HttpFetcher::new(config.outbound.ca_file.as_deref())
+            .map_err(|error| StartError::Outbound(error.to_string()))?;
+        Ok(Self {
+            clock: Arc::new(portcullis_common::clock::SystemClock),
+            entropy: Arc::new(portcullis_common::entropy::SystemEntropy),
+            fetcher: Arc::new(fetcher),
+        })
+    }
+}
+
+/// Why the process could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be bound.
+    #[error(
+        "{address} cannot be bound: {cause}. Is another server running there? [server] listen names another address."
+    )]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// Outbound requests cannot be set up.
+    #[error("{0}")]
+    Outbound(String),
+    /// The authorization server.
+    #[error(transparent)]
+    Authz(#[from] portcullis_authz::state::StartError),
+    /// The registry of tools.
+    #[error(transparent)]
+    Resource(#[from] portcullis_resource::mcp::RegistryError),
+}
+
+/// A server that is bound and wired but does not answer yet.
+#[derive(Debug)]
+pub struct App {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+    limits: Limits,
+    readiness: Readiness,
+    shutdown: CancellationToken,
+}
+
+impl App {
+    /// Binds the address first, so that a second process on it ends before it touches the store;
+    /// then opens the store and wires the servers of this role.
+    pub async fn open(role: Role, config: Config, ambient: Ambient) -> Result<Self, StartError> {
+        let bind = |cause| StartError::Bind {
+            address: config.server.listen,
+            cause,
+        };
+        let listener = TcpListener::bind(config.server.listen)
+            .await
+            .map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let shutdown = CancellationToken::new();
+        let config = Arc::new(own_issuer_inside(role, config, address));
+        let readiness = Readiness {
+            authz: match role {
+                Role::Both | Role::Authz => {
+                    let (clock, entropy) =
+                        (Arc::clone(&ambient.clock), Arc::clone(&ambient.entropy));
+                    Some(AppState::open(Arc::clone(&config), clock, entropy).await?)
+                }
+                Role::Resource => None,
+            },
+            resource: match role {
+                Role::Both | Role::Resource => {
+                    let (clock, fetcher) = (ambient.clock, ambient.fetcher);
+                    let parts = ResourceParts {
+                        clock,
+                        fetcher,
+                        shutdown: shutdown.clone(),
+                    };
+                    Some(ResourceState::new(&config, parts)?)
+                }
+                Role::Authz => None,
+            },
+            shutdown: shutdown.clone(),
+        };
+        let front = Front::new(&config.server, ambient.entropy);
+        let router = server::layer(routes(&readiness), front);
+        let limits = Limits::from(&config.server);
+        Ok(Self {
+            listener,
+            address,
+            router,
+            limits,
+            readiness,
+            shutdown,
+        })
+    }
+
+    /// The address it is bound to; the port is the real one also where 0 was configured.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The authorization server, where it runs here.
+    pub const fn authz(&self) -> Option<&AppState> {
+        self.readiness.authz.as_ref()
+    }
+
+    /// The resource server, where it runs here.
+    pub const fn resource(&self) -> Option<&ResourceState> {
+        self.readiness.resource.as_ref()
+    }
+
+    /// Answers until `stop` is done, then drains and returns.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) {
+        let jobs = tokio::spawn(jobs(self.readiness.clone(), self.shutdown.clone()));
+        let serving = server::serve(
+            self.listener,
+            self.router,
+            self.limits,
+            self.shutdown.clone(),
+        );
+        let stopping = async {
+            stop.await;
+            tracing::info!("stopping: no new connections, requests under way finish");
+            self.shutdown.cancel();
+        };
+        tokio::join!(serving, stopping);
+        if jobs.await.is_err() {
+            tracing::error!("a background job ended in a panic");
+        }
+        if let Some(authz) = self.readiness.authz {
+            authz.store().close().await;
+        }
+        tracing::info!("stopped");
+    }
+}
+
+/// All routes of this process.
+fn routes(readiness: &Readiness) -> Router {
+    let mut router = server::probe_router(readiness.clone());
+    if let Some(authz) = &readiness.authz {
+        router = router.merge(portcullis_authz::router::routes(authz.clone()));
+    }
+    if let Some(resource) = &readiness.resource {
+        router = router.merge(portcullis_resource::router(resource));
+    }
+    router
+}
+
+/// All in one, the resource server reads its own issuer through its own listener and never through
+/// a front that may not be up yet.
+fn own_issuer_inside(role: Role, mut config: Config, address: SocketAddr) -> Config {
+    if role == Role::Both {
+        let own = config.authz.issuer.clone();
+        let host = match address.ip() {
+            ip if ip.is_unspecified() && ip.is_ipv4() => "127.0.0.1".to_owned(),
+            ip if ip.is_unspecified() => "[::1]".to_owned(),
+            std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+            std::net::IpAddr::V4(ip) => ip.to_string(),
+        };
+        for server in &mut config.resource.authorization_servers {
+            if server.issuer == own && server.internal_url.is_none() {
+                server.internal_url = Some(format!("http://{host}:{}", address.port()));
+            }
+        }
+    }
+    config
+}
+
+/// What runs beside the requests, until the stop.
+async fn jobs(readiness: Readiness, shutdown: CancellationToken) {
+    let authz = async {
+        if let Some(authz) = &readiness.authz {
+            portcullis_authz::jobs::run(authz.clone(), shutdown.cancelled()).await;
+        }
+    };
+    let keys = async {
+        let Some(resource) = &readiness.resource else {
+            return;
+        };
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        while shutdown.run_until_cancelled(seconds.tick()).await.is_some() {
+            resource.keep_warm().await;
+        }
+    };
+    tokio::join!(authz, keys);
+}

@@ -1,0 +1,166 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// OAuth 2.1 for any MCP server: authorization server and protected resource server in one.
+///
+/// Without a command it runs both on one address, with its data in ./portcullis-data/.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, propagate_version = true)]
+pub struct Cli {
+    /// The configuration file; without it portcullis.toml is read if it is there
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the authorization server and the resource server on one address (the default)
+    Serve,
+    /// Run the authorization server alone
+    Authz,
+    /// Run the resource server alone
+    Resource,
+    /// Bring the database schema up to date
+    Migrate,
+    /// Ask the running server whether it is ready; for container checks
+    Health(Health),
+    /// Register, list, show and remove clients
+    #[command(subcommand)]
+    Client(Client),
+    /// List and rotate signing keys
+    #[command(subcommand)]
+    Key(Key),
+    /// Get an access token with client credentials and print it
+    Token(Token),
+    /// Check and show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Health {
+    /// The server to ask; without it the address of the configuration
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Client {
+    /// Register a client; its secret is printed this once
+    Add(ClientAdd),
+    /// List the clients
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one client
+    Show {
+        /// Its client_id
+        id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a client; running servers refuse it within a second
+    Remove {
+        /// Its client_id
+        id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClientAdd {
+    /// Its name for people
+    pub(crate) name: String,
+    /// Its client_id; without it one is made
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// A public client: it has no secret
+    #[arg(long)]
+    pub(crate) public: bool,
+    /// How it authenticates: none, client_secret_basic, client_secret_post
+    #[arg(long, value_name = "METHOD")]
+    pub(crate) auth_method: Option<String>,
+    /// A grant it may use, several times: authorization_code, refresh_token, client_credentials
+    #[arg(long = "grant", value_name = "GRANT")]
+    pub(crate) grants: Vec<String>,
+    /// Where its users may be sent back to, several times
+    #[arg(long = "redirect-uri", value_name = "URI")]
+    pub(crate) redirect_uris: Vec<String>,
+    /// The scopes it may ask for, in one text separated by spaces; without it all
+    #[arg(long, value_name = "SCOPES")]
+    pub(crate) scope: Option<String>,
+    /// Its public keys, for private_key_jwt
+    #[arg(long, value_name = "FILE")]
+    pub(crate) jwks: Option<PathBuf>,
+    /// A resource about whose tokens it may ask, several times
+    #[arg(long, value_name = "RESOURCE")]
+    pub(crate) introspect: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// List the signing keys with their states
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let the next key sign from now on; the old one stays published while its tokens live
+    Rotate {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    /// The client
+    #[arg(long, value_name = "ID")]
+    pub(crate) client_id: String,
+    /// A file with its secret; without it the variable PORTCULLIS_CLIENT_SECRET, or - for standard
+    /// input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) client_secret_file: Option<PathBuf>,
+    /// The scopes to ask for, in one text separated by spaces
+    #[arg(long, value_name = "SCOPES")]
+    pub(crate) scope: Option<String>,
+    /// The MCP server the token is for; without it the one of the configuration
+    #[arg(long, value_name = "URL")]
+    pub(crate) resource: Option<String>,
+    /// Print the whole answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Read the configuration and report every mistake
+    Check {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show every key with its value and where it was set; secrets are not shown
+    Show {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}

@@ -1,0 +1,154 @@
+//! `portcullis client add|list|show|remove`
+
+use portcullis_authz::clients::Client as Record;
+use portcullis_authz::clients::admin::{self, NewClient};
+use portcullis_common::clock::SystemClock;
+use portcullis_common::config::{Config, GrantType, Role, TokenEndpointAuthMethod};
+use portcullis_common::entropy::SystemEntropy;
+use portcullis_common::resource_indicator::ResourceIndicator;
+use portcullis_common::scope::Scope;
+use serde_json::{Value, json};
+
+use super::{Context, Failure, Sentence};
+use crate::cli::{Client, ClientAdd};
+
+pub(super) async fn run(context: Context<'_>, command: Client) -> Result<(), Failure> {
+    let config = context.config(Role::Both)?;
+    match command {
+        Client::Add(options) => add(context, &config, options).await,
+        Client::List { json } => list(context, &config, json).await,
+        Client::Show { id, json } => show(context, &config, &id, json).await,
+        Client::Remove { id, json } => remove(context, &config, &id, json).await,
+    }
+}
+
+async fn add(context: Context<'_>, config: &Config, options: ClientAdd) -> Result<(), Failure> {
+    let json = options.json;
+    let new = new_client(options)?;
+    let store = context.store(config).await?;
+    let added = admin::add(&store, config, &SystemClock, &SystemEntropy, new).await?;
+    store.close().await;
+    let output = context.output;
+    if json {
+        let mut value = as_json(&added.client);
+        if let (Some(secret), Some(members)) = (&added.secret, value.as_object_mut()) {
+            members.insert("client_secret".to_owned(), json!(secret.expose()));
+        }
+        output.json(&value);
+        return Ok(());
+    }
+    output.line(format_args!("client_id     {}", added.client.id));
+    if let Some(secret) = &added.secret {
+        output.line(format_args!("client_secret {}", secret.expose()));
+        output.note("The secret is not shown again: keep it where the client can read it.");
+    }
+    Ok(())
+}
+
+fn new_client(options: ClientAdd) -> Result<NewClient, Failure> {
+    if options.jwks.is_some() || options.auth_method.as_deref() == Some("private_key_jwt") {
+        return Err(Sentence::new(
+            "private_key_jwt is not built yet; use client_secret_basic",
+        ));
+    }
+    let auth_method = options.auth_method.map(|name| {
+        TokenEndpointAuthMethod::parse(&name).ok_or_else(|| {
+            let known = TokenEndpointAuthMethod::ALL
+                .map(TokenEndpointAuthMethod::name)
+                .join(", ");
+            Sentence::new(format!("{name} is not one of: {known}"))
+        })
+    });
+    let grant = |name: &String| {
+        let known = GrantType::ALL.map(GrantType::name).join(", ");
+        GrantType::parse(name)
+            .ok_or_else(|| Sentence::new(format!("{name} is not one of: {known}")))
+    };
+    let resource = |text: &String| {
+        ResourceIndicator::parse(text).map_err(|error| Sentence::new(format!("{text}: {error}")))
+    };
+    Ok(NewClient {
+        name: options.name,
+        id: options.id,
+        is_public: options.public,
+        auth_method: auth_method.transpose()?,
+        grants: options.grants.iter().map(grant).collect::<Result<_, _>>()?,
+        redirect_uris: options.redirect_uris,
+        scope: options
+            .scope
+            .map(|text| text.parse::<Scope>())
+            .transpose()?,
+        introspect: options
+            .introspect
+            .iter()
+            .map(resource)
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+async fn list(context: Context<'_>, config: &Config, json: bool) -> Result<(), Failure> {
+    let store = context.store(config).await?;
+    let clients = admin::list(&store, &config.authz).await?;
+    store.close().await;
+    if json {
+        context
+            .output
+            .json(&Value::Array(clients.iter().map(as_json).collect()));
+        return Ok(());
+    }
+    for client in clients {
+        context
+            .output
+            .line(format_args!("{}  {:?}", client.id, client.name));
+    }
+    Ok(())
+}
+
+async fn show(context: Context<'_>, config: &Config, id: &str, json: bool) -> Result<(), Failure> {
+    let store = context.store(config).await?;
+    let client = admin::show(&store, &config.authz, id).await?;
+    store.close().await;
+    let value = as_json(&client);
+    match value.as_object().filter(|_| !json) {
+        None => context.output.json(&value),
+        Some(members) => {
+            for (name, value) in members {
+                context.output.line(format_args!("{name:27} {value}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn remove(
+    context: Context<'_>,
+    config: &Config,
+    id: &str,
+    json: bool,
+) -> Result<(), Failure> {
+    let store = context.store(config).await?;
+    admin::remove(&store, &config.authz, id).await?;
+    store.close().await;
+    if json {
+        context.output.json(&json!({ "removed": id }));
+    } else {
+        context.output.line(format_args!("{id} is removed."));
+    }
+    Ok(())
+}
+
+/// A client in the words of RFC 7591 §2.
+fn as_json(client: &Record) -> Value {
+    let method = client.credential.method();
+    let grants: Vec<&str> = client.grants.iter().map(|grant| grant.name()).collect();
+    json!({
+        "client_id": client.id.as_str(),
+        "client_name": client.name,
+        "token_endpoint_auth_method": method.name(),
+        "grant_types": grants,
+        "redirect_uris": client.redirect_uris,
+        "scope": client.scope,
+        "introspect": client.introspect,
+        "client_id_issued_at": client.created_at.seconds(),
+    })
+}

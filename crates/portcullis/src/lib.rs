@@ -1,0 +1,14 @@
+//! The product: both servers wired into one process, and the operator's commands.
+
+mod app;
+mod cli;
+mod commands;
+mod output;
+mod server;
+mod settings;
+
+pub use app::{Ambient, App, StartError};
+pub use cli::Cli;
+pub use commands::run;
+pub use output::Output;
+pub use settings::{Environment, SettingsError};

@@ -1,0 +1,133 @@
+//! What every request passes first: an id, a line in the access log, a net for panics, and headers
+//! that hold for every answer.
+
+use std::any::Any;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use http::header::{CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, HeaderValue, StatusCode};
+use ipnet::IpNet;
+use portcullis_common::client_address::ClientAddress;
+use portcullis_common::config::ServerConfig;
+use portcullis_common::correlation::{CORRELATION_HEADER, CorrelationId};
+use portcullis_common::entropy::SharedEntropy;
+use portcullis_common::issuer::is_loopback_host;
+use tokio::time::Instant;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument as _;
+use url::Url;
+
+use super::accept::PeerAddress;
+
+/// What the front needs to know.
+#[derive(Clone, Debug)]
+pub struct Front(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    entropy: SharedEntropy,
+    trusted_proxies: Vec<IpNet>,
+    sends_hsts: bool,
+}
+
+impl Front {
+    /// The front of a server with this configuration.
+    pub fn new(config: &ServerConfig, entropy: SharedEntropy) -> Self {
+        // RFC 6797 §8.1.1: the header counts over https only; for loopback names a browser would
+        // remember it for every other program on the machine.
+        let sends_hsts = Url::parse(&config.public_url)
+            .is_ok_and(|url| url.scheme() == "https" && !is_loopback_host(&url));
+        let trusted_proxies = config.trusted_proxies.clone();
+        Self(Arc::new(Inner {
+            entropy,
+            trusted_proxies,
+            sends_hsts,
+        }))
+    }
+}
+
+/// Puts the front before all routes.
+pub fn layer(router: Router, front: Front) -> Router {
+    router
+        .layer(CatchPanicLayer::custom(after_panic)) // inside, so that the log has its line
+        .layer(from_fn_with_state(front, receive)) // outermost: id, log line, headers
+}
+
+async fn receive(State(front): State<Front>, mut request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let id = CorrelationId::of(request.headers(), &*front.0.entropy);
+    let peer = request
+        .extensions()
+        .get::<PeerAddress>()
+        .map(|peer| peer.0.ip());
+    let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let client = ClientAddress::of(peer, request.headers(), &front.0.trusted_proxies);
+    request.extensions_mut().insert(id.clone());
+    request.extensions_mut().insert(client);
+    let span = tracing::info_span!("request", correlation_id = id.as_str());
+    let line = AccessLine::of(&request);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    add_headers(&front, &id, &mut response);
+    span.in_scope(|| line.write(client, response.status(), began));
+    response
+}
+
+fn add_headers(front: &Front, id: &CorrelationId, response: &mut Response) {
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(HeaderName::from_static(CORRELATION_HEADER), value);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if front.0.sends_hsts {
+        let year = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+        headers.insert(STRICT_TRANSPORT_SECURITY, year);
+    }
+}
+
+/// What the access log says of a request. The query is left out: it may hold a code or a token.
+struct AccessLine(Option<(http::Method, String)>);
+
+impl AccessLine {
+    fn of(request: &Request) -> Self {
+        let is_wanted = tracing::enabled!(target: "portcullis::access", tracing::Level::INFO);
+        let path = || request.uri().path().chars().take(256).collect();
+        Self(is_wanted.then(|| (request.method().clone(), path())))
+    }
+
+    fn write(self, client: ClientAddress, status: StatusCode, began: Instant) {
+        let Some((method, path)) = self.0 else { return };
+        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        tracing::info!(
+            target: "portcullis::access",
+            %method,
+            ?path,
+            status = status.as_u16(),
+            micros,
+            client = %client.0,
+            "answered"
+        );
+    }
+}
+
+/// A panic is a mistake of ours; it ends one request, and its text goes to the log alone.
+fn after_panic(cause: Box<dyn Any + Send>) -> Response<Body> {
+    let text = cause
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| cause.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    tracing::error!(panic = text, "a request ended in a panic");
+    let body = r#"{"error":"server_error","error_description":"This is our mistake. Try again; if it comes back, tell the operator the X-Correlation-ID of this answer."}"#;
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
