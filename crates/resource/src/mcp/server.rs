@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_common::config::ResourceConfig;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod,
     CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest, CustomResult,
@@ -77,19 +76,6 @@ impl Default for McpOptions {
             max_sessions: 10_000,
             session_idle: Duration::from_mins(5),
             shutdown: CancellationToken::new(),
-        }
-    }
-}
-
-impl McpOptions {
-    /// What the configuration says. `shutdown` is cancelled when the server stops.
-    pub fn new(config: &ResourceConfig, shutdown: CancellationToken) -> Self {
-        Self {
-            allowed_hosts: config.allowed_hosts.clone(),
-            allowed_origins: config.allowed_origins.clone(),
-            max_body: config.max_body,
-            shutdown,
-            ..Self::default()
         }
     }
 }
