@@ -7,9 +7,9 @@
 
 import http from 'node:http';
 
-const usage = `Usage: PROXY_TOKEN=TOKEN conformance-proxy.mjs URL
+const usage = `Usage: PROXY_TOKEN=TOKEN [PROXY_PORT=PORT] conformance-proxy.mjs URL
 
-Listens on a free loopback port, forwards every request to the origin of URL with
+Listens on that loopback port, or a free one, forwards every request to the origin of URL with
 "Authorization: Bearer TOKEN" appended, and prints its own URL as one line of JSON.
 `;
 
@@ -54,7 +54,7 @@ const proxy = http.createServer((request, response) => {
 // Neither limit of this proxy may be mistaken for one of the server behind it.
 proxy.requestTimeout = 0;
 proxy.headersTimeout = 0;
-proxy.listen(0, '127.0.0.1', () => {
+proxy.listen(Number(process.env.PROXY_PORT ?? 0), '127.0.0.1', () => {
   const url = `http://localhost:${proxy.address().port}${target.pathname}`;
   process.stdout.write(`${JSON.stringify({ url })}\n`);
 });

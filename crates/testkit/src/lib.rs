@@ -11,3 +11,4 @@ pub mod authz;
 pub mod clock;
 pub mod database;
 pub mod entropy;
+pub mod fixture;

@@ -15,6 +15,6 @@ mod tool;
 pub mod tools;
 
 pub use registry::{CallOutcome, Registry, RegistryError, RegistryOptions};
-pub use server::{McpEndpoint, McpOptions, McpServer, service};
+pub use server::{McpEndpoint, McpOptions, McpServer, endpoint, service};
 pub use sessions::BoundedSessions;
 pub use tool::{Effect, RegisteredTool, Tool, ToolCard, ToolError};

@@ -45,8 +45,8 @@ const SERVED: [&str; 7] = [
 /// Slack over the guard's body cap, so that the guard is the one who answers.
 const BODY_SLACK: usize = 1024;
 
-/// The MCP service as it is mounted; takes any request body.
-pub type McpEndpoint = StreamableHttpService<Arc<McpServer>, BoundedSessions>;
+/// An MCP service as it is mounted; takes any request body.
+pub type McpEndpoint<S = McpServer> = StreamableHttpService<Arc<S>, BoundedSessions>;
 
 /// What the transport needs to know.
 #[derive(Clone, Debug)]
@@ -80,12 +80,16 @@ impl Default for McpOptions {
     }
 }
 
-/// Makes the service of the MCP endpoint.
+/// Makes the service of the MCP endpoint: the tools of a registry.
+pub fn service(registry: Arc<Registry>, options: &McpOptions) -> McpEndpoint {
+    endpoint(Arc::new(McpServer::new(registry)), options)
+}
+
+/// Makes the service of an MCP endpoint around any handler.
 ///
 /// It serves 2026-07-28 without state and the older revisions with sessions, on one path, and
 /// expects the guard in front of it.
-pub fn service(registry: Arc<Registry>, options: &McpOptions) -> McpEndpoint {
-    let server = Arc::new(McpServer::new(registry));
+pub fn endpoint<S: ServerHandler>(server: Arc<S>, options: &McpOptions) -> McpEndpoint<S> {
     let sessions = BoundedSessions::new(options.max_sessions, options.session_idle);
     StreamableHttpService::new(
         move || Ok(Arc::clone(&server)),
@@ -95,7 +99,15 @@ pub fn service(registry: Arc<Registry>, options: &McpOptions) -> McpEndpoint {
 }
 
 fn transport(options: &McpOptions) -> StreamableHttpServerConfig {
-    let hosts = options.allowed_hosts.iter().map(|host| without_port(host));
+    let mut hosts: Vec<String> = options
+        .allowed_hosts
+        .iter()
+        .map(|host| without_port(host))
+        .collect();
+    if hosts.is_empty() {
+        // The transport would take an empty list for every host.
+        hosts = McpOptions::default().allowed_hosts;
+    }
     let origins = options
         .allowed_origins
         .iter()

@@ -4,6 +4,7 @@ use axum::body::Body;
 use http::Request;
 use portcullis_resource::mcp::McpOptions;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::bench::{Bench, Reply, person, post};
 
@@ -124,4 +125,26 @@ async fn a_broken_argument_is_a_result_that_names_the_field_here_too() {
             .unwrap()
             .contains("message")
     );
+}
+
+#[tokio::test]
+async fn a_stop_ends_open_streams_and_sessions() {
+    let shutdown = CancellationToken::new();
+    let bench = Bench::with(&McpOptions {
+        shutdown: shutdown.clone(),
+        ..McpOptions::default()
+    });
+    let (session, _) = initialize(&bench).await;
+    let request = Request::get("/mcp")
+        .header("host", "localhost")
+        .header("accept", "text/event-stream")
+        .header("mcp-session-id", &session)
+        .extension(person("ann"))
+        .body(Body::empty());
+    let stop = async {
+        tokio::task::yield_now().await;
+        shutdown.cancel();
+    };
+    let (stream, ()) = tokio::join!(bench.send(request.unwrap()), stop);
+    assert_eq!(stream.header("content-type"), "text/event-stream");
 }

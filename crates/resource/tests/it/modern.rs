@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use portcullis_resource::guard::Caller;
+use portcullis_resource::mcp::McpOptions;
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, modern_meta, person, post};
@@ -124,6 +125,9 @@ async fn malformed_params_are_invalid_params_and_an_unknown_method_is_not_found(
         .ask(&person("ann"), "tools/call", json!({"arguments": {}}))
         .await;
     assert_eq!(error.json()["error"]["code"], -32602, "{}", error.text);
+    let params = json!({"name": "echo", "arguments": ["hi"]});
+    let error = bench.ask(&person("ann"), "tools/call", params).await;
+    assert_eq!(error.json()["error"]["code"], -32602, "{}", error.text);
     let error = bench.ask(&person("ann"), "tools/none", json!({})).await;
     assert_eq!(error.status, 404);
     assert_eq!(error.json()["error"]["code"], -32601);
@@ -201,4 +205,41 @@ async fn another_host_and_a_strange_origin_are_refused() {
         request.headers_mut().insert(name, value.parse().unwrap());
         assert_eq!(bench.send(request).await.status, 403, "{name}");
     }
+}
+
+#[tokio::test]
+async fn ports_of_hosts_are_left_to_the_guard_and_ports_of_origins_are_exact() {
+    let bench = Bench::with(&McpOptions {
+        allowed_hosts: vec!["mcp.example:443".to_owned()],
+        allowed_origins: vec!["https://app.example".to_owned()],
+        ..McpOptions::default()
+    });
+    for (host, origin, is_refused) in [
+        ("mcp.example", "https://app.example", false),
+        ("mcp.example:443", "https://app.example:443", false),
+        ("localhost", "https://app.example", true),
+        ("mcp.example", "https://app.example:8443", true),
+        ("mcp.example", "http://app.example", true),
+        ("mcp.example", "null", true),
+    ] {
+        let mut request = post("/mcp").body(Body::empty()).unwrap();
+        let headers = request.headers_mut();
+        headers.insert("host", host.parse().unwrap());
+        headers.insert("origin", origin.parse().unwrap());
+        let reply = bench.send(request).await;
+        assert_eq!(reply.status == 403, is_refused, "{host} {origin}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_list_of_hosts_is_not_every_host() {
+    let bench = Bench::with(&McpOptions {
+        allowed_hosts: Vec::new(),
+        ..McpOptions::default()
+    });
+    let mut request = post("/mcp").body(Body::empty()).unwrap();
+    request
+        .headers_mut()
+        .insert("host", "evil.example".parse().unwrap());
+    assert_eq!(bench.send(request).await.status, 403);
 }
