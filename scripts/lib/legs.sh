@@ -19,7 +19,7 @@ tests_in() {
 leg() {
     name=$1
     shift
-    say "" "== $name: $*"
+    printf '\n== %s: %s\n' "$name" "$*"
     began=$(date +%s)
     { "$@" </dev/null 2>&1 && echo 0 >"$LEGS_LOG/status" || echo $? >"$LEGS_LOG/status"; } |
         tee "$LEGS_LOG/$name.log"

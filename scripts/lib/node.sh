@@ -3,6 +3,8 @@
 # shellcheck shell=sh
 
 NODE_DIR=$TARGET/node
+# Node brings its own list of authorities; those of the system count too, for networks with their own.
+[ ! -r /etc/ssl/certs/ca-certificates.crt ] || export NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt}"
 
 # Installs if the lock file changed, and puts the pinned Node first on the PATH.
 need_node() {

@@ -5,18 +5,17 @@
 SERVER_PID=''
 SERVER_DIR=''
 
-# Runs the binary in the data folder's parent, with the address of this server.
-server_cli() {
-    (cd "$SERVER_DIR" && exec env PORTCULLIS_SERVER_LISTEN="127.0.0.1:$SERVER_PORT" \
-        PORTCULLIS_SERVER_PUBLIC_URL="$PORTCULLIS_URL" "$TARGET/debug/portcullis" "$@")
-}
-
-# Starts it; sets PORTCULLIS_URL, CLIENT_ID and CLIENT_SECRET.
+# Starts it in SERVER_DIR; sets PORTCULLIS_URL, CLIENT_ID and CLIENT_SECRET, and puts the binary on
+# the PATH with the address of this server, so that its commands find the same data.
 server_start() {
     SERVER_DIR=$(mktemp -d)
-    SERVER_PORT=$(free_port)
-    PORTCULLIS_URL=http://localhost:$SERVER_PORT
-    server_cli serve >"$SERVER_DIR/server.log" 2>&1 </dev/null &
+    port=$(free_port)
+    PORTCULLIS_URL=http://localhost:$port
+    PORTCULLIS_SERVER_LISTEN=127.0.0.1:$port
+    PORTCULLIS_SERVER_PUBLIC_URL=$PORTCULLIS_URL
+    PATH=$TARGET/debug:$PATH
+    export PORTCULLIS_SERVER_LISTEN PORTCULLIS_SERVER_PUBLIC_URL PATH
+    (cd "$SERVER_DIR" && exec portcullis serve) >"$SERVER_DIR/server.log" 2>&1 </dev/null &
     SERVER_PID=$!
     tries=0
     until curl -fs -o /dev/null --max-time 2 "$PORTCULLIS_URL/readyz"; do
@@ -27,7 +26,8 @@ server_start() {
         fi
         sleep 0.2
     done
-    server_cli client add demo --grant client_credentials --scope 'mcp:read mcp:write' --json >"$SERVER_DIR/client.json"
+    (cd "$SERVER_DIR" && portcullis client add tester --grant client_credentials \
+        --scope 'mcp:read mcp:write' --json) >"$SERVER_DIR/client.json"
     CLIENT_ID=$(jq -er .client_id "$SERVER_DIR/client.json")
     CLIENT_SECRET=$(jq -er .client_secret "$SERVER_DIR/client.json")
     export PORTCULLIS_URL CLIENT_ID CLIENT_SECRET

@@ -115,17 +115,20 @@ fn test_names(line: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Whether some Rust file defines a function of this name below a test attribute.
+/// Whether some Rust file defines a function of this name below a test attribute, or as a test that
+/// a macro runs on a database of each engine.
 fn is_test(files: &[File], name: &str) -> bool {
     let head = format!("fn {name}(");
+    let on_each_engine = format!("fn {name}(database)");
     files.iter().filter(|file| file.is_rust()).any(|file| {
         let lines: Vec<&str> = file.text.lines().map(str::trim).collect();
         lines.iter().enumerate().any(|(at, line)| {
             let above = lines.get(..at).unwrap_or_default().iter().rev();
             let mut attributes =
                 above.take_while(|line| line.starts_with("#[") || line.starts_with("//"));
-            line.contains(&head)
-                && attributes.any(|line| line.starts_with("#[") && line.contains("test"))
+            let has_attribute =
+                attributes.any(|line| line.starts_with("#[") && line.contains("test"));
+            line.contains(&on_each_engine) || line.contains(&head) && has_attribute
         })
     })
 }
