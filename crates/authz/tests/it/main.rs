@@ -2,4 +2,14 @@
 //! its store promises.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod access_tokens;
+mod clients;
+mod cross_origin;
+mod keys;
+mod metadata;
+mod outages;
+mod resource_indicators;
+mod scopes;
 mod store;
+mod token_endpoint;
+mod verify;

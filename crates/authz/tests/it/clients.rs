@@ -1,0 +1,237 @@
+//! Clients that operators make, and that running servers learn of them.
+
+use portcullis_authz::clients::Credential;
+use portcullis_authz::clients::admin::{self, ClientAdminError, NewClient};
+use portcullis_common::config::{Config, GrantType, TokenEndpointAuthMethod};
+use portcullis_common::resource_indicator::ResourceIndicator;
+use portcullis_testkit::authz::{self, Authz, BASIC, MCP};
+use portcullis_testkit::database::TestDatabase;
+use portcullis_testkit::entropy::SeededEntropy;
+use portcullis_testkit::on_both_engines;
+
+const GRANT: &str = "grant_type=client_credentials";
+
+fn new(name: &str) -> NewClient {
+    NewClient {
+        name: name.to_owned(),
+        ..NewClient::default()
+    }
+}
+
+async fn add(authz: &Authz, new: NewClient) -> Result<admin::AddedClient, ClientAdminError> {
+    let config = authz.state.config();
+    let seed = new.name.len() as u64;
+    let entropy = SeededEntropy::new(seed);
+    admin::add(
+        authz.state.store(),
+        config,
+        authz.clock.as_ref(),
+        entropy.as_ref(),
+        new,
+    )
+    .await
+}
+
+async fn start() -> (TestDatabase, Authz) {
+    let database = TestDatabase::sqlite();
+    let authz = Authz::start(&database).await;
+    (database, authz)
+}
+
+on_both_engines! {
+    async fn a_running_server_knows_a_new_client_and_forgets_a_removed_one(database) {
+        let authz = Authz::start(&database).await;
+        let elsewhere = Authz::start(&database).await;
+        let added = add(&elsewhere, new("agent")).await.unwrap();
+        let secret = added.secret.unwrap();
+        let basic = Some((added.client.id.as_str(), secret.expose()));
+        authz.token(basic, GRANT).await.expect_error(401, "invalid_client");
+        authz.state.refresh().await.unwrap();
+        assert_eq!(authz.token(basic, GRANT).await.status, 200);
+
+        let config = &elsewhere.state.config().authz;
+        let id = added.client.id.as_str();
+        admin::remove(elsewhere.state.store(), config, id).await.unwrap();
+        authz.state.refresh().await.unwrap();
+        authz.token(basic, GRANT).await.expect_error(401, "invalid_client");
+    }
+}
+
+#[tokio::test]
+async fn a_new_client_gets_sensible_defaults() {
+    let (_database, authz) = start().await;
+    let agent = add(&authz, new("agent")).await.unwrap();
+    assert_eq!(agent.client.grants, [GrantType::ClientCredentials]);
+    assert!(matches!(
+        agent.client.credential,
+        Credential::SecretBasic(_)
+    ));
+    assert_eq!(
+        agent.secret.unwrap().expose().len(),
+        43,
+        "256 bits as base64url"
+    );
+    assert_eq!(agent.client.id.as_str().len(), 22, "128 bits as base64url");
+
+    let app = NewClient {
+        is_public: true,
+        redirect_uris: vec!["http://127.0.0.1/cb".to_owned(), "cursor://x/cb".to_owned()],
+        ..new("an app")
+    };
+    let app = add(&authz, app).await.unwrap();
+    assert_eq!(
+        app.client.grants,
+        [GrantType::AuthorizationCode, GrantType::RefreshToken]
+    );
+    assert_eq!(app.client.credential, Credential::None);
+    assert!(app.secret.is_none());
+}
+
+#[tokio::test]
+async fn a_client_that_makes_no_sense_is_refused_with_the_reason() {
+    let (_database, authz) = start().await;
+    let scoped = |scope: &str| Some(scope.parse().unwrap());
+    let wrong = [
+        NewClient {
+            id: Some("https://h/c".to_owned()),
+            ..new("a")
+        },
+        NewClient {
+            id: Some("a b".to_owned()),
+            ..new("a")
+        },
+        NewClient {
+            id: Some(BASIC.0.to_owned()),
+            ..new("a")
+        },
+        new(""),
+        new("a\nb"),
+        NewClient {
+            is_public: true,
+            ..new("a")
+        },
+        NewClient {
+            is_public: true,
+            auth_method: Some(TokenEndpointAuthMethod::ClientSecretPost),
+            redirect_uris: vec!["https://h/cb".to_owned()],
+            ..new("a")
+        },
+        NewClient {
+            auth_method: Some(TokenEndpointAuthMethod::None),
+            ..new("a")
+        },
+        NewClient {
+            grants: vec![GrantType::AuthorizationCode],
+            ..new("a")
+        },
+        NewClient {
+            grants: vec![GrantType::RefreshToken],
+            ..new("a")
+        },
+        NewClient {
+            scope: scoped("mcp:read admin"),
+            ..new("a")
+        },
+        NewClient {
+            introspect: vec![ResourceIndicator::parse("https://elsewhere.example").unwrap()],
+            ..new("a")
+        },
+    ];
+    for one in wrong {
+        let what = format!("{one:?}");
+        assert!(add(&authz, one).await.is_err(), "{what}");
+    }
+    for uri in [
+        "",
+        "/cb",
+        "http://example.com/cb",
+        "https://h/cb#x",
+        "https://h/cb#",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "vscode://x",
+        "https://h/a b",
+        "https://",
+    ] {
+        let one = NewClient {
+            redirect_uris: vec![uri.to_owned()],
+            ..new("a")
+        };
+        let refused = add(&authz, one).await;
+        assert!(
+            matches!(refused, Err(ClientAdminError::RedirectUri(_))),
+            "{uri}"
+        );
+    }
+    assert_eq!(authz.state.store().load_clients().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_id_is_given_once_and_a_client_of_the_configuration_is_changed_only_there() {
+    let (_database, authz) = start().await;
+    let with_id = || NewClient {
+        id: Some("mine".to_owned()),
+        ..new("agent")
+    };
+    add(&authz, with_id()).await.unwrap();
+    assert!(matches!(
+        add(&authz, with_id()).await,
+        Err(ClientAdminError::IdTaken(_))
+    ));
+    let (store, config) = (authz.state.store(), &authz.state.config().authz);
+    let removed = admin::remove(store, config, BASIC.0).await;
+    assert!(matches!(removed, Err(ClientAdminError::Configured(_))));
+    for unknown in ["nobody", "", "a b"] {
+        let removed = admin::remove(store, config, unknown).await;
+        assert!(
+            matches!(removed, Err(ClientAdminError::Unknown(_))),
+            "{unknown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_list_shows_configured_and_stored_clients_and_no_secret() {
+    let (_database, authz) = start().await;
+    let one = NewClient {
+        id: Some("mine".to_owned()),
+        introspect: vec![ResourceIndicator::parse(MCP).unwrap()],
+        scope: Some("mcp:read".parse().unwrap()),
+        ..new("agent")
+    };
+    add(&authz, one).await.unwrap();
+    let (store, config) = (authz.state.store(), &authz.state.config().authz);
+    let ids: Vec<_> = admin::list(store, config)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|client| client.id.to_string())
+        .collect();
+    assert_eq!(
+        ids,
+        ["svc-basic", "svc-post", "svc-writer", "web", "app", "mine"]
+    );
+    let shown = admin::show(store, config, "mine").await.unwrap();
+    assert_eq!(shown.scope.unwrap().to_string(), "mcp:read");
+    assert!(admin::show(store, config, "nobody").await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_of_the_configuration_hides_a_stored_one_of_the_same_id() {
+    let database = TestDatabase::sqlite();
+    let mut without: Config = authz::config(database.config());
+    without.authz.clients.clear();
+    let before = Authz::start_with(without).await;
+    let stored = NewClient {
+        id: Some(BASIC.0.to_owned()),
+        ..new("agent")
+    };
+    let stored_secret = add(&before, stored).await.unwrap().secret.unwrap();
+    let after = Authz::start(&database).await;
+    assert_eq!(after.token(Some(BASIC), GRANT).await.status, 200);
+    let old = Some((BASIC.0, stored_secret.expose()));
+    after
+        .token(old, GRANT)
+        .await
+        .expect_error(401, "invalid_client");
+}
