@@ -27,7 +27,7 @@ use super::accept::PeerAddress;
 
 /// What the front needs to know.
 #[derive(Clone, Debug)]
-pub struct Front(Arc<Inner>);
+pub(crate) struct Front(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -38,7 +38,7 @@ struct Inner {
 
 impl Front {
     /// The front of a server with this configuration.
-    pub fn new(config: &ServerConfig, entropy: SharedEntropy) -> Self {
+    pub(crate) fn new(config: &ServerConfig, entropy: SharedEntropy) -> Self {
         // RFC 6797 §8.1.1: the header counts over https only; for loopback names a browser would
         // remember it for every other program on the machine.
         let sends_hsts = Url::parse(&config.public_url)
@@ -53,7 +53,7 @@ impl Front {
 }
 
 /// Puts the front before all routes.
-pub fn layer(router: Router, front: Front) -> Router {
+pub(crate) fn layer(router: Router, front: Front) -> Router {
     router
         .layer(CatchPanicLayer::custom(after_panic)) // inside, so that the log has its line
         .layer(from_fn_with_state(front, receive)) // outermost: id, log line, headers

@@ -5,6 +5,6 @@ mod deadline;
 mod front;
 mod probe;
 
-pub use accept::{Limits, serve};
-pub use front::{Front, layer};
-pub use probe::{Readiness, router as probe_router};
+pub(crate) use accept::{Limits, serve};
+pub(crate) use front::{Front, layer};
+pub(crate) use probe::{Readiness, router as probe_router};

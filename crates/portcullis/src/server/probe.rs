@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The parts of which this process must be able to say that they can do their work.
 #[derive(Clone, Debug)]
-pub struct Readiness {
+pub(crate) struct Readiness {
     /// The authorization server, where it runs here.
     pub authz: Option<AppState>,
     /// The resource server, where it runs here.
@@ -27,7 +27,7 @@ pub struct Readiness {
 
 impl Readiness {
     /// Whether requests should be sent here.
-    pub async fn is_ready(&self) -> bool {
+    pub(crate) async fn is_ready(&self) -> bool {
         if self.shutdown.is_cancelled() {
             return false;
         }
@@ -49,7 +49,7 @@ impl Readiness {
 }
 
 /// `/livez`, `/readyz`, `/health`.
-pub fn router(readiness: Readiness) -> Router {
+pub(crate) fn router(readiness: Readiness) -> Router {
     Router::new()
         .route("/livez", get(async || status(StatusCode::OK, "alive")))
         .route("/readyz", get(readyz))
