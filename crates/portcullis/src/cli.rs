@@ -1,4 +1,8 @@
 //! The command line.
+#![expect(
+    clippy::doc_markdown,
+    reason = "the texts are help texts, where backticks would stand"
+)]
 
 use std::path::PathBuf;
 

@@ -11,4 +11,5 @@ pub use app::{Ambient, App, StartError};
 pub use cli::Cli;
 pub use commands::run;
 pub use output::Output;
+pub use server::{Limits, serve};
 pub use settings::{Environment, SettingsError};

@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// What a connection may take.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// Time for a request head; an idle connection ends after it too.
     pub header_timeout: Duration,
     /// Time for a request body.
@@ -49,7 +49,7 @@ pub(crate) struct PeerAddress(pub(crate) SocketAddr);
 
 /// Serves until `shutdown`; then accepts nothing new, lets requests under way finish and returns
 /// when all connections have ended, after `shutdown_grace` at the latest.
-pub(crate) async fn serve(
+pub async fn serve(
     listener: TcpListener,
     router: Router,
     limits: Limits,

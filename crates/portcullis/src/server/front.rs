@@ -96,7 +96,9 @@ struct AccessLine(Option<(http::Method, String)>);
 impl AccessLine {
     fn of(request: &Request) -> Self {
         let is_wanted = tracing::enabled!(target: "portcullis::access", tracing::Level::INFO);
-        let path = || request.uri().path().chars().take(256).collect();
+        // A path has no control characters; what is beyond ASCII may still confuse a reader of logs.
+        let plain = |c: char| if c.is_ascii() { c } else { '?' };
+        let path = || request.uri().path().chars().take(256).map(plain).collect();
         Self(is_wanted.then(|| (request.method().clone(), path())))
     }
 
@@ -106,7 +108,7 @@ impl AccessLine {
         tracing::info!(
             target: "portcullis::access",
             %method,
-            ?path,
+            path,
             status = status.as_u16(),
             micros,
             client = %client.0,

@@ -5,6 +5,6 @@ mod deadline;
 mod front;
 mod probe;
 
-pub(crate) use accept::{Limits, serve};
+pub use accept::{Limits, serve};
 pub(crate) use front::{Front, layer};
 pub(crate) use probe::{Readiness, router as probe_router};
