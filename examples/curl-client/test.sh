@@ -101,8 +101,11 @@ healthy() {
 challenged() {
     http POST "$PORTCULLIS_URL/mcp" --header 'Content-Type: application/json' --data-raw '{}'
     header www-authenticate
-    [ "$STATUS" = 401 ] && header www-authenticate | grep -q '^Bearer .*resource_metadata="http.*scope="' &&
-        ! header www-authenticate | grep -q 'error='
+    challenge=$(header www-authenticate)
+    [ "$STATUS" = 401 ] || return 1
+    case $challenge in *error=*) return 1 ;; esac
+    case $challenge in 'Bearer '*resource_metadata=\"http*) ;; *) return 1 ;; esac
+    case $challenge in *scope=\"*) ;; *) return 1 ;; esac
 }
 same_metadata_at_root() {
     http GET "$PORTCULLIS_URL/.well-known/oauth-protected-resource/mcp"

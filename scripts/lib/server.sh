@@ -31,6 +31,13 @@ server_start() {
     CLIENT_ID=$(jq -er .client_id "$SERVER_DIR/client.json")
     CLIENT_SECRET=$(jq -er .client_secret "$SERVER_DIR/client.json")
     export PORTCULLIS_URL CLIENT_ID CLIENT_SECRET
+    # A running server notices a new client within a second.
+    tries=0
+    until PORTCULLIS_CLIENT_SECRET=$CLIENT_SECRET portcullis token --client-id "$CLIENT_ID" >"$SERVER_DIR/token" 2>&1; do
+        tries=$((tries + 1))
+        [ "$tries" -le 15 ] || die "the client gets no token: $(cat "$SERVER_DIR/token")"
+        sleep 0.1
+    done
 }
 
 # Stops it; with a word, shows its log first.
