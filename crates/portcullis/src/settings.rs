@@ -61,10 +61,14 @@ fn count(problems: &[Problem]) -> String {
 }
 
 fn lines(problems: &[Problem]) -> String {
-    problems
+    let lines: Vec<String> = problems
         .iter()
-        .map(|problem| format!("  {problem}\n"))
-        .collect()
+        .map(|problem| format!("  {problem}"))
+        .collect();
+    lines.join(
+        "
+",
+    )
 }
 
 /// The file that is read when none is named.

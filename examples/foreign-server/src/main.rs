@@ -3,48 +3,33 @@
 
 mod theirs;
 
+use std::error::Error;
 use std::sync::Arc;
 
 use axum::Router;
-use portcullis_common::clock::SystemClock;
-use portcullis_common::config::{self, Role, Sources};
-use portcullis_common::fetch::HttpFetcher;
-use portcullis_resource::guard::{Guard, GuardParts, ScopeForEverything};
+use portcullis_common::config::{Role, Sources, load};
+use portcullis_resource::guard::{Guard, ScopeForEverything};
 use portcullis_resource::metadata;
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::StreamableHttpService;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use theirs::Adder;
+use tokio::net::TcpListener;
 use tower::Layer as _;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     #[expect(clippy::disallowed_methods, reason = "main hands the environment in")]
     let environment = std::env::vars().collect();
-    let read_secret = |path: &std::path::Path| std::fs::read_to_string(path);
-    let sources = Sources {
-        file: None,
-        environment: &environment,
-        read_secret: &read_secret,
-    };
-    let config = config::load(Role::Resource, sources).map_err(|found| format!("{found:?}"))?;
-    let guard = Guard::new(
-        &config.resource,
-        GuardParts {
-            hierarchy: config.scopes,
-            clock: Arc::new(SystemClock),
-            fetcher: Arc::new(HttpFetcher::new(None)?),
-            policy: Box::new(ScopeForEverything("mcp:write".parse()?)),
-        },
-    );
+    let sources = Sources::of_environment(&environment);
+    let config = load(Role::Resource, sources).map_err(|found| format!("{found:#?}"))?;
+    let guard = Guard::of_system(&config, ScopeForEverything("mcp:write".parse()?))?;
+
     let sessions = Arc::new(LocalSessionManager::default());
     let theirs = StreamableHttpService::new(|| Ok(Adder::new()), sessions, <_>::default());
     let app = Router::new()
         .route_service("/mcp", guard.mcp_layer().layer(theirs))
-        .merge(metadata::router(&config.resource, "Somebody else's server"));
-    axum::serve(
-        tokio::net::TcpListener::bind(config.server.listen).await?,
-        app,
-    )
-    .await?;
+        .merge(metadata::router(&config.resource, "Adder"));
+    let listener = TcpListener::bind(config.server.listen).await?;
+    axum::serve(listener, app).await?;
     Ok(())
 }

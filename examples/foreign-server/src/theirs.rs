@@ -1,13 +1,12 @@
 //! Somebody else's MCP server: it knows nothing of tokens.
 
-use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::{ServerHandler, schemars, tool, tool_handler, tool_router};
 
-/// Adds numbers.
+/// Adds numbers, starting from a fixed one.
 #[derive(Clone, Debug)]
 pub(crate) struct Adder {
-    tool_router: ToolRouter<Self>,
+    start: i64,
 }
 
 /// Two numbers.
@@ -19,15 +18,16 @@ pub(crate) struct Sum {
 
 #[tool_router]
 impl Adder {
-    pub(crate) fn new() -> Self {
-        Self {
-            tool_router: Self::tool_router(),
-        }
+    pub(crate) const fn new() -> Self {
+        Self { start: 0 }
     }
 
     #[tool(description = "Adds two whole numbers")]
     fn add(&self, Parameters(Sum { left, right }): Parameters<Sum>) -> String {
-        left.saturating_add(right).to_string()
+        self.start
+            .saturating_add(left)
+            .saturating_add(right)
+            .to_string()
     }
 }
 

@@ -34,6 +34,17 @@ pub struct Sources<'a> {
     pub read_secret: &'a dyn Fn(&Path) -> std::io::Result<String>,
 }
 
+impl<'a> Sources<'a> {
+    /// The environment alone; secret files are read from the file system.
+    pub fn of_environment(environment: &'a BTreeMap<String, String>) -> Self {
+        Self {
+            file: None,
+            environment,
+            read_secret: &|path| std::fs::read_to_string(path),
+        }
+    }
+}
+
 impl fmt::Debug for Sources<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

@@ -47,7 +47,7 @@ async fn add(context: Context<'_>, config: &Config, options: ClientAdd) -> Resul
 
 fn new_client(options: ClientAdd) -> Result<NewClient, Failure> {
     if options.jwks.is_some() || options.auth_method.as_deref() == Some("private_key_jwt") {
-        return Err(Sentence::new(
+        return Err(Sentence::failure(
             "private_key_jwt is not built yet; use client_secret_basic",
         ));
     }
@@ -56,16 +56,17 @@ fn new_client(options: ClientAdd) -> Result<NewClient, Failure> {
             let known = TokenEndpointAuthMethod::ALL
                 .map(TokenEndpointAuthMethod::name)
                 .join(", ");
-            Sentence::new(format!("{name} is not one of: {known}"))
+            Sentence::failure(format!("{name} is not one of: {known}"))
         })
     });
     let grant = |name: &String| {
         let known = GrantType::ALL.map(GrantType::name).join(", ");
         GrantType::parse(name)
-            .ok_or_else(|| Sentence::new(format!("{name} is not one of: {known}")))
+            .ok_or_else(|| Sentence::failure(format!("{name} is not one of: {known}")))
     };
     let resource = |text: &String| {
-        ResourceIndicator::parse(text).map_err(|error| Sentence::new(format!("{text}: {error}")))
+        ResourceIndicator::parse(text)
+            .map_err(|error| Sentence::failure(format!("{text}: {error}")))
     };
     Ok(NewClient {
         name: options.name,

@@ -41,9 +41,7 @@ fn show(context: Context<'_>, json: bool) -> Result<(), Failure> {
         return Ok(());
     }
     for entry in written {
-        let origin = entry
-            .place
-            .map_or_else(|| "default".to_owned(), |place| place);
+        let origin = entry.place.unwrap_or_else(|| "default".to_owned());
         let (section, name) = (entry.key.section, entry.key.name);
         context.output.line(format_args!(
             "[{section}] {name} = {}   # {origin}",

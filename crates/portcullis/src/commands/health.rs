@@ -33,7 +33,7 @@ pub(super) async fn run(context: Context<'_>, options: Health) -> Result<(), Fai
     }
     answer
         .map(|_| ())
-        .map_err(|error| Sentence::new(format!("not ready: {error}")))
+        .map_err(|error| Sentence::failure(format!("not ready: {error}")))
 }
 
 /// The configured address; one that stands for all addresses is asked on loopback.

@@ -26,7 +26,7 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) struct Sentence(pub(crate) String);
 
 impl Sentence {
-    pub(crate) fn new(text: impl Into<String>) -> Failure {
+    pub(crate) fn failure(text: impl Into<String>) -> Failure {
         Box::new(Self(text.into()))
     }
 }

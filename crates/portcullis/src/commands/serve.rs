@@ -22,7 +22,7 @@ pub(super) async fn run(context: Context<'_>, role: Role) -> Result<(), Failure>
     let app = App::open(role, config.clone(), ambient).await?;
     tracing::info!(address = %app.address(), version = env!("CARGO_PKG_VERSION"), "listening");
     if context.output.is_terminal() {
-        greet(context.output, role, &config);
+        greet(*context.output, role, &config);
     }
     app.run(async move {
         tokio::select! {
@@ -35,7 +35,7 @@ pub(super) async fn run(context: Context<'_>, role: Role) -> Result<(), Failure>
 }
 
 /// What to do next, for a person at a terminal.
-fn greet(output: &Output, role: Role, config: &Config) {
+fn greet(output: Output, role: Role, config: &Config) {
     output.line("");
     output.line("Portcullis is up. Ctrl-C stops it.");
     if role != Role::Authz {

@@ -63,9 +63,9 @@ fn explain<E: std::error::Error + 'static>(
 ) -> Failure {
     match error {
         oauth2::RequestTokenError::ServerResponse(answer) => {
-            Sentence::new(format!("the authorization server refused: {answer}"))
+            Sentence::failure(format!("the authorization server refused: {answer}"))
         }
-        other => Sentence::new(format!("no token: {other}")),
+        other => Sentence::failure(format!("no token: {other}")),
     }
 }
 
@@ -78,13 +78,13 @@ fn secret(context: Context<'_>, file: Option<&Path>) -> Result<String, Failure> 
             text
         }
         Some(path) => std::fs::read_to_string(path)
-            .map_err(|error| Sentence::new(format!("{}: {error}", path.display())))?,
+            .map_err(|error| Sentence::failure(format!("{}: {error}", path.display())))?,
         None => context
             .environment
             .find(SECRET_VARIABLE)
             .map(str::to_owned)
             .ok_or_else(|| {
-                Sentence::new(format!(
+                Sentence::failure(format!(
                     "set {SECRET_VARIABLE}, or name a --client-secret-file"
                 ))
             })?,
@@ -102,7 +102,7 @@ async fn token_endpoint(
         .get("authorization_servers")
         .and_then(|servers| servers.get(0))
         .and_then(Value::as_str)
-        .ok_or_else(|| Sentence::new(format!("{resource} names no authorization server")))?;
+        .ok_or_else(|| Sentence::failure(format!("{resource} names no authorization server")))?;
     let issuer = Issuer::parse(issuer)?;
     let mut last = None;
     for url in issuer.metadata_urls() {
@@ -111,7 +111,7 @@ async fn token_endpoint(
             Err(error) => last = Some(error),
         }
     }
-    Err(last.unwrap_or_else(|| Sentence::new(format!("{issuer} has no metadata"))))
+    Err(last.unwrap_or_else(|| Sentence::failure(format!("{issuer} has no metadata"))))
 }
 
 /// RFC 8414 §3.3: metadata of another issuer must not be used.
@@ -122,13 +122,13 @@ fn endpoint_of(
 ) -> Result<String, Failure> {
     let member = |name: &str| metadata.get(name).and_then(Value::as_str);
     if member("issuer") != Some(issuer.as_str()) {
-        return Err(Sentence::new(format!(
+        return Err(Sentence::failure(format!(
             "the metadata at {url} is not that of {issuer}"
         )));
     }
     member("token_endpoint")
         .map(str::to_owned)
-        .ok_or_else(|| Sentence::new(format!("the metadata at {url} names no token endpoint")))
+        .ok_or_else(|| Sentence::failure(format!("the metadata at {url} names no token endpoint")))
 }
 
 async fn document(fetcher: &HttpFetcher, url: &str) -> Result<Map<String, Value>, Failure> {
@@ -138,5 +138,5 @@ async fn document(fetcher: &HttpFetcher, url: &str) -> Result<Map<String, Value>
         limit: MAX_DOCUMENT,
     };
     let body = fetcher.fetch(request).await?;
-    strict_json::parse_object(&body).map_err(|error| Sentence::new(format!("{url}: {error}")))
+    strict_json::parse_object(&body).map_err(|error| Sentence::failure(format!("{url}: {error}")))
 }

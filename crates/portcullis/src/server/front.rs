@@ -118,6 +118,10 @@ impl AccessLine {
 }
 
 /// A panic is a mistake of ours; it ends one request, and its text goes to the log alone.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the panic net hands the cause over"
+)]
 fn after_panic(cause: Box<dyn Any + Send>) -> Response<Body> {
     let text = cause
         .downcast_ref::<&str>()

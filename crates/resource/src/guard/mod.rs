@@ -30,10 +30,10 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Request};
 use http_body_util::Full;
-use portcullis_common::clock::SharedClock;
-use portcullis_common::config::ResourceConfig;
+use portcullis_common::clock::{SharedClock, SystemClock};
+use portcullis_common::config::{Config, ResourceConfig};
 use portcullis_common::correlation::CorrelationId;
-use portcullis_common::fetch::SharedFetcher;
+use portcullis_common::fetch::{FetcherError, HttpFetcher, SharedFetcher};
 use portcullis_common::jwks::{JwksCache, PublishedKeys};
 use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::{Scope, ScopeHierarchy};
@@ -100,6 +100,21 @@ impl Guard {
             sessions: Sessions::new(),
             policy: parts.policy,
         }))
+    }
+
+    /// The guard of a server that has nothing else to hand in: the clock of the system, and keys
+    /// fetched over HTTP.
+    pub fn of_system(config: &Config, policy: impl OperationPolicy) -> Result<Self, FetcherError> {
+        let fetcher = HttpFetcher::new(config.outbound.ca_file.as_deref())?;
+        Ok(Self::new(
+            &config.resource,
+            GuardParts {
+                hierarchy: config.scopes.clone(),
+                clock: Arc::new(SystemClock),
+                fetcher: Arc::new(fetcher),
+                policy: Box::new(policy),
+            },
+        ))
     }
 
     /// The layer that puts this guard in front of a service that speaks MCP.
