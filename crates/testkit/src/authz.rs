@@ -97,7 +97,7 @@ fn scope(text: &str) -> Scope {
 }
 
 fn authz(issuer: Issuer, mcp: &ResourceIndicator) -> AuthzConfig {
-    const DAY: u64 = 24 * 60 * 60;
+    const DAY: Duration = Duration::from_hours(24);
     let declare = |identifier: &str, scopes| ResourceDeclaration {
         identifier: ResourceIndicator::parse(identifier).unwrap(),
         name: identifier.to_owned(),
@@ -107,25 +107,25 @@ fn authz(issuer: Issuer, mcp: &ResourceIndicator) -> AuthzConfig {
         issuer,
         default_resource: Some(mcp.clone()),
         default_scopes: scope("mcp:read"),
-        access_token_ttl: Duration::from_secs(600),
-        code_ttl: Duration::from_secs(60),
-        refresh_token_idle_ttl: Duration::from_secs(30 * DAY),
-        refresh_token_ttl: Duration::from_secs(180 * DAY),
+        access_token_ttl: Duration::from_mins(10),
+        code_ttl: Duration::from_mins(1),
+        refresh_token_idle_ttl: DAY * 30,
+        refresh_token_ttl: DAY * 180,
         refresh_grace: Duration::from_secs(30),
-        session_ttl: Duration::from_secs(DAY / 2),
-        session_idle_ttl: Duration::from_secs(3600),
+        session_ttl: DAY / 2,
+        session_idle_ttl: Duration::from_hours(1),
         signing_alg: SigningAlgorithm::Es256,
-        key_rotation: Duration::from_secs(90 * DAY),
+        key_rotation: DAY * 90,
         key_encryption_key: None,
         registration: Registration::Open,
         registration_per_minute: 20,
-        unused_client_ttl: Duration::from_secs(DAY),
+        unused_client_ttl: DAY,
         cimd: true,
         cimd_hosts: Vec::new(),
         cimd_cache_min: Duration::from_secs(30),
-        cimd_cache_max: Duration::from_secs(DAY),
+        cimd_cache_max: DAY,
         login_attempts: 5,
-        login_window: Duration::from_secs(300),
+        login_window: Duration::from_mins(5),
         private_schemes: vec!["cursor".to_owned()],
         resources: vec![
             declare(MCP, "mcp:read mcp:write mcp:infer"),
@@ -184,9 +184,9 @@ fn resource(issuer: Issuer, identifier: ResourceIndicator) -> ResourceConfig {
         leeway: Duration::from_secs(30),
         max_body: 1024 * 1024,
         jwks: JwksCacheConfig {
-            ttl: Duration::from_secs(3600),
+            ttl: Duration::from_hours(1),
             cooldown: Duration::from_secs(10),
-            stale_for: Duration::from_secs(24 * 3600),
+            stale_for: Duration::from_hours(24),
             timeout: Duration::from_secs(3),
         },
     }

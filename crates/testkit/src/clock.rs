@@ -9,6 +9,14 @@ use portcullis_common::clock::{Clock, Timestamp};
 /// Where every manual clock begins: 2027-01-15T08:00:00Z.
 pub const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
+/// Waits for something whose speed is what is tested; fails if it takes longer than `limit` of real
+/// time.
+pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(limit, work)
+        .await
+        .expect("it takes no longer than the limit")
+}
+
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use portcullis_common::config::{MigrateMode, StoreConfig};
+use portcullis_common::secret::SecretHash;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
@@ -68,25 +69,22 @@ impl TestDatabase {
 
     /// Does to the database what an operator with a shell could do.
     pub async fn execute(&self, statement: &'static str) {
-        match self.file() {
-            Some(file) => {
-                let options = SqliteConnectOptions::new().filename(file);
-                let mut connection = options.connect().await.unwrap();
-                sqlx::query(statement)
-                    .execute(&mut connection)
-                    .await
-                    .unwrap();
-                connection.close().await.unwrap();
-            }
-            None => {
-                let options: PgConnectOptions = self.config.url.parse().unwrap();
-                let mut connection = options.connect().await.unwrap();
-                sqlx::query(statement)
-                    .execute(&mut connection)
-                    .await
-                    .unwrap();
-                connection.close().await.unwrap();
-            }
+        if let Some(file) = self.file() {
+            let options = SqliteConnectOptions::new().filename(file);
+            let mut connection = options.connect().await.unwrap();
+            sqlx::query(statement)
+                .execute(&mut connection)
+                .await
+                .unwrap();
+            connection.close().await.unwrap();
+        } else {
+            let options: PgConnectOptions = self.config.url.parse().unwrap();
+            let mut connection = options.connect().await.unwrap();
+            sqlx::query(statement)
+                .execute(&mut connection)
+                .await
+                .unwrap();
+            connection.close().await.unwrap();
         }
     }
 
@@ -119,8 +117,7 @@ async fn dump_postgres(url: &str) -> Vec<u8> {
             .fetch_all(&mut connection)
             .await
             .unwrap();
-        rows.into_iter()
-            .for_each(|(row,)| dump.extend(row.into_bytes()));
+        dump.extend(rows.into_iter().flat_map(|(row,)| row.into_bytes()));
     }
     dump
 }
@@ -161,9 +158,9 @@ fn unique() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let folder = tempfile::tempdir().unwrap();
     let random = folder.path().file_name().unwrap().to_string_lossy();
-    let random = random.trim_start_matches(".tmp").as_bytes().iter();
-    let hex: String = random.map(|byte| format!("{byte:02x}")).collect();
-    format!("{}_{hex}", COUNT.fetch_add(1, Ordering::SeqCst))
+    // Database names are folded to lower case, so the letters go in as numbers.
+    let hex = SecretHash::of(&random).to_hex();
+    format!("{hex:.16}_{}", COUNT.fetch_add(1, Ordering::SeqCst))
 }
 
 /// Somebody else who holds the write lock of a SQLite file, until this value is released.

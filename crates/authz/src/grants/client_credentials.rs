@@ -94,10 +94,10 @@ fn find_resource<'a>(
         }
         requested = Some(resource);
     }
-    let wanted = match (&requested, &authz.default_resource) {
-        (Some(resource), _) | (None, Some(resource)) => resource,
-        (None, None) => return Err(GrantError::NoDefaultResource),
-    };
+    let wanted = requested
+        .as_ref()
+        .or(authz.default_resource.as_ref())
+        .ok_or(GrantError::NoDefaultResource)?;
     authz
         .resources
         .iter()
@@ -113,30 +113,26 @@ fn negotiate_scope(
     requested: Option<&Scope>,
 ) -> Result<Scope, GrantError> {
     let hierarchy = &state.config().scopes;
-    match requested.filter(|scope| !scope.is_empty()) {
+    if let Some(requested) = requested.filter(|scope| !scope.is_empty()) {
         // RFC 9068 §3: every scope of a token means something to its audience.
-        Some(requested) => {
-            let is_allowed = requested.is_subset_of(&resource.scopes)
-                && client.allows_scope(hierarchy, requested);
-            is_allowed
-                .then(|| requested.clone())
-                .ok_or(GrantError::ScopeNotAllowed)
-        }
-        None => {
-            let default = state
-                .config()
-                .authz
-                .default_scopes
-                .intersection(&resource.scopes);
-            let scope = match &client.scope {
-                None => default,
-                Some(own) => default.intersection(&hierarchy.expand(own)),
-            };
-            // OAuth 2.1 §3.3: without a default the request fails.
-            if scope.is_empty() {
-                return Err(GrantError::ScopeEmpty);
-            }
-            Ok(scope)
-        }
+        let is_allowed =
+            requested.is_subset_of(&resource.scopes) && client.allows_scope(hierarchy, requested);
+        return is_allowed
+            .then(|| requested.clone())
+            .ok_or(GrantError::ScopeNotAllowed);
     }
+    let default = state
+        .config()
+        .authz
+        .default_scopes
+        .intersection(&resource.scopes);
+    let scope = match &client.scope {
+        None => default,
+        Some(own) => default.intersection(&hierarchy.expand(own)),
+    };
+    // OAuth 2.1 §3.3: without a default the request fails.
+    if scope.is_empty() {
+        return Err(GrantError::ScopeEmpty);
+    }
+    Ok(scope)
 }

@@ -1,6 +1,6 @@
 //! The seam to oxide-auth: its state machines order a flow, and our own types decide every step.
 //!
-//! Nothing else names oxide_auth, and none of its types leaves this file. Its inputs are not
+//! Nothing else names `oxide_auth`, and none of its types leaves this file. Its inputs are not
 //! `Send`, so a flow is driven without an `await`.
 
 use std::borrow::Cow;

@@ -18,7 +18,7 @@ pub(crate) use ring::KeyRing;
 pub(crate) use sealing::Sealing;
 
 /// How long others may remember our published keys (`Cache-Control: max-age`).
-pub const JWKS_MAX_AGE: std::time::Duration = std::time::Duration::from_secs(300);
+pub const JWKS_MAX_AGE: std::time::Duration = std::time::Duration::from_mins(5);
 
 /// What can go wrong with signing keys.
 #[derive(Debug, thiserror::Error)]

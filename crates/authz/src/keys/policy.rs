@@ -8,7 +8,7 @@ use portcullis_common::config::{AuthzConfig, SigningAlgorithm};
 use super::JWKS_MAX_AGE;
 
 /// How far the clocks of resource servers may be behind ours.
-const CLOCK_LEEWAY: Duration = Duration::from_secs(60);
+const CLOCK_LEEWAY: Duration = Duration::from_mins(1);
 
 /// What the configuration says about signing keys.
 #[derive(Clone, Copy, Debug)]

@@ -46,7 +46,7 @@ const HISTORY: &str = "
 const LOCK: i64 = 0x706f_7274_6375_6c31;
 
 /// How long to wait for another process that migrates.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Applies what is missing, under a lock.
 pub(super) async fn apply(url: &StoreUrl, now: Timestamp) -> Result<(), StoreError> {

@@ -141,6 +141,12 @@ async fn a_client_that_makes_no_sense_is_refused_with_the_reason() {
         let what = format!("{one:?}");
         assert!(add(&authz, one).await.is_err(), "{what}");
     }
+    assert_eq!(authz.state.store().load_clients().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_redirect_uri_nobody_may_be_sent_to_is_refused() {
+    let (_database, authz) = start().await;
     for uri in [
         "",
         "/cb",

@@ -1,6 +1,6 @@
 //! The authorization server from outside: one module for each specification it obeys, and for what
 //! its store promises.
-#![expect(clippy::unwrap_used, reason = "test code")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod access_tokens;
 mod clients;
