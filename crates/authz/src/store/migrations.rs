@@ -32,7 +32,10 @@ macro_rules! same_on_both {
     };
 }
 
-const MIGRATIONS: [Migration; 1] = [same_on_both!(1, "0001_clients_keys_and_change_counters")];
+const MIGRATIONS: [Migration; 2] = [
+    same_on_both!(1, "0001_clients_keys_and_change_counters"),
+    same_on_both!(2, "0002_people_and_grants"),
+];
 
 const HISTORY: &str = "
     CREATE TABLE IF NOT EXISTS schema_migrations (
