@@ -13,6 +13,7 @@ pub mod fetch;
 pub mod issuer;
 pub mod jwks;
 pub mod jws;
+pub mod metrics;
 pub mod resource_indicator;
 pub mod scope;
 pub mod secret;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use portcullis_common::clock::SharedClock;
 use portcullis_common::config::{Config, ResourceConfig};
 use portcullis_common::fetch::SharedFetcher;
+use portcullis_common::metrics::SharedMetrics;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +19,8 @@ pub struct ResourceParts {
     pub clock: SharedClock,
     /// How keys of issuers are fetched.
     pub fetcher: SharedFetcher,
+    /// Where calls are counted.
+    pub metrics: SharedMetrics,
     /// Cancelled when the server stops: sessions and open streams end.
     pub shutdown: CancellationToken,
 }
@@ -43,19 +46,21 @@ pub struct NotReady;
 impl ResourceState {
     /// Builds the server with the demo tools. Nothing is fetched and nothing can be down yet.
     pub fn new(config: &Config, parts: ResourceParts) -> Result<Self, RegistryError> {
-        let registry = Arc::new(tools::demo(RegistryOptions {
+        let registry = tools::demo(RegistryOptions {
             name: "Portcullis".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             clock: Arc::clone(&parts.clock),
             scopes: config.scopes.clone(),
             settings: settings(config),
-        })?);
+        })?;
+        let registry = Arc::new(registry.counted_in(Arc::clone(&parts.metrics)));
         let guard = Guard::new(
             &config.resource,
             GuardParts {
                 hierarchy: config.scopes.clone(),
                 clock: parts.clock,
                 fetcher: parts.fetcher,
+                metrics: parts.metrics,
                 policy: Box::new(Arc::clone(&registry)),
             },
         );

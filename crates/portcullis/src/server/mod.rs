@@ -7,4 +7,4 @@ mod probe;
 
 pub use accept::{Limits, serve};
 pub(crate) use front::{Front, layer};
-pub(crate) use probe::{Readiness, router as probe_router};
+pub(crate) use probe::{Readiness, metrics_router, router as probe_router};

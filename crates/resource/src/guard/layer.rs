@@ -70,7 +70,10 @@ where
         Box::pin(async move {
             let permitted = match guard.admit(request, surface).await {
                 Ok(permitted) => permitted,
-                Err(refusal) => return Ok(refusal.into_response()),
+                Err(refusal) => {
+                    guard.note_refusal(&refusal);
+                    return Ok(refusal.into_response());
+                }
             };
             let caller = permitted.extensions().get::<Caller>().cloned();
             let answer = inner.call(permitted).await?;

@@ -35,6 +35,7 @@ use portcullis_common::config::{Config, ResourceConfig};
 use portcullis_common::correlation::CorrelationId;
 use portcullis_common::fetch::{FetcherError, HttpFetcher, SharedFetcher};
 use portcullis_common::jwks::{JwksCache, PublishedKeys};
+use portcullis_common::metrics::SharedMetrics;
 use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::{Scope, ScopeHierarchy};
 use portcullis_common::token::{TokenError, TokenVerifier, VerifierSettings};
@@ -56,6 +57,7 @@ struct Inner {
     body: BodyRules,
     verifier: TokenVerifier,
     sessions: Sessions,
+    metrics: SharedMetrics,
     policy: Box<dyn OperationPolicy>,
 }
 
@@ -68,6 +70,8 @@ pub struct GuardParts {
     pub clock: SharedClock,
     /// How keys of issuers are fetched.
     pub fetcher: SharedFetcher,
+    /// Where refusals are counted.
+    pub metrics: SharedMetrics,
     /// What each operation takes.
     pub policy: Box<dyn OperationPolicy>,
 }
@@ -98,6 +102,7 @@ impl Guard {
             },
             verifier,
             sessions: Sessions::new(),
+            metrics: parts.metrics,
             policy: parts.policy,
         }))
     }
@@ -112,6 +117,7 @@ impl Guard {
                 hierarchy: config.scopes.clone(),
                 clock: Arc::new(SystemClock),
                 fetcher: Arc::new(fetcher),
+                metrics: SharedMetrics::default(),
                 policy: Box::new(policy),
             },
         ))
@@ -155,11 +161,13 @@ impl Guard {
         // 2. Exactly one bearer token, in the header.
         let token = bearer::find(&head.headers).map_err(|error| self.challenge(error))?;
         // 3. Signature and claims.
-        let token = guard
-            .verifier
-            .verify(token)
-            .await
-            .map_err(|error| self.token_refusal(&error))?;
+        let verified = guard.verifier.verify(token).await;
+        guard.metrics.token_validation(
+            verified
+                .as_ref()
+                .map_or_else(TokenError::label, |_| "valid"),
+        );
+        let token = verified.map_err(|error| self.token_refusal(&error))?;
         let caller = Caller::new(&token, correlation_of(&head));
         // 4. Body size, one parse, repeated members refused.
         let body = guard.body.read(&head, body, surface).await?;
@@ -225,6 +233,11 @@ impl Guard {
             error,
             self.0.challenge_scopes.clone(),
         ))
+    }
+
+    /// Counts a refusal.
+    pub(crate) fn note_refusal(&self, refusal: &Refusal) {
+        self.0.metrics.refusal(refusal.label());
     }
 
     /// Remembers who began the session that the inner service has just opened.

@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use portcullis_common::clock::{SharedClock, Timestamp};
+use portcullis_common::metrics::SharedMetrics;
 use portcullis_common::scope::ScopeHierarchy;
 use serde_json::Value;
 
@@ -39,6 +40,7 @@ pub struct Registry {
     started: Timestamp,
     tools: Vec<RegisteredTool>,
     positions: HashMap<&'static str, usize>,
+    metrics: SharedMetrics,
 }
 
 /// Why a registry cannot be made.
@@ -93,7 +95,15 @@ impl Registry {
             options,
             tools: Vec::new(),
             positions: HashMap::new(),
+            metrics: SharedMetrics::default(),
         }
+    }
+
+    /// Counts calls there.
+    #[must_use]
+    pub fn counted_in(mut self, metrics: SharedMetrics) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// Adds a tool at the end of the list.
@@ -142,6 +152,12 @@ impl Registry {
         let Some(tool) = self.find(name) else {
             return CallOutcome::Unknown;
         };
+        let outcome = Self::dispatch(tool, arguments, caller).await;
+        self.metrics.tool_call(tool.card().name, outcome.label());
+        outcome
+    }
+
+    async fn dispatch(tool: &RegisteredTool, arguments: Value, caller: &Caller) -> CallOutcome {
         if let Err(violation) = tool.check(&arguments) {
             return CallOutcome::InvalidArguments {
                 field: violation.field,
@@ -165,6 +181,19 @@ impl Registry {
             Err(_) => CallOutcome::Broken {
                 message: "the tool took longer than 10 seconds",
             },
+        }
+    }
+}
+
+impl CallOutcome {
+    /// The word under which it is counted.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::InvalidArguments { .. } => "invalid_arguments",
+            Self::Failed { .. } => "failed",
+            Self::Broken { .. } => "broken",
+            Self::Done(_) => "done",
         }
     }
 }
