@@ -4,6 +4,7 @@ mod accept;
 mod deadline;
 mod front;
 mod probe;
+mod reader;
 
 pub use accept::{Limits, serve};
 pub(crate) use front::{Front, layer};
