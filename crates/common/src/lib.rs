@@ -14,6 +14,7 @@ pub mod issuer;
 pub mod jwks;
 pub mod jws;
 pub mod metrics;
+pub mod outbound;
 pub mod resource_indicator;
 pub mod scope;
 pub mod secret;
