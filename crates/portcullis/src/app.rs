@@ -148,6 +148,12 @@ impl App {
         self.readiness.resource.as_ref()
     }
 
+    /// Every route with all that stands in front of it, for a caller that brings its own
+    /// connections.
+    pub const fn router(&self) -> &Router {
+        &self.router
+    }
+
     /// Answers until `stop` is done, then drains and returns.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
         let jobs = tokio::spawn(jobs(self.readiness.clone(), self.shutdown.clone()));

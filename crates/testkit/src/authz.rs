@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, Request, StatusCode};
-use http_body_util::BodyExt as _;
+use http::{Request, StatusCode};
 use portcullis_authz::router::router;
 use portcullis_authz::state::AppState;
 use portcullis_common::clock::SharedClock;
@@ -24,10 +22,10 @@ use portcullis_common::issuer::Issuer;
 use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::{Scope, ScopeDeclaration, ScopeHierarchy, ScopeToken};
 use portcullis_common::secret::ClientSecret;
-use serde_json::Value;
 use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 
+pub use crate::answer::Answer;
 use crate::clock::ManualClock;
 use crate::database::TestDatabase;
 use crate::entropy::SeededEntropy;
@@ -230,12 +228,7 @@ impl Authz {
     /// Sends a request.
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
-        let (head, body) = response.into_parts();
-        Answer {
-            status: head.status,
-            headers: head.headers,
-            body: body.collect().await.unwrap().to_bytes(),
-        }
+        Answer::read(response).await
     }
 
     /// Gets a path.
@@ -290,51 +283,4 @@ pub fn basic_header(id: &str, secret: &str) -> String {
         "Basic {}",
         base64::engine::general_purpose::STANDARD.encode(pair)
     )
-}
-
-/// An answer, read to its end.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl Answer {
-    /// The body as JSON.
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
-    }
-
-    /// The body as text.
-    pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap()
-    }
-
-    /// A header that stands there at most once; empty if absent.
-    pub fn header(&self, name: &str) -> &str {
-        assert!(
-            self.headers.get_all(name).iter().count() <= 1,
-            "{name} is repeated"
-        );
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
-    }
-
-    /// Asserts an error as OAuth 2.1 §3.2.4 has it, with the headers of a machine endpoint.
-    pub fn expect_error(&self, status: u16, code: &str) {
-        assert_eq!(self.status, status, "{self:?}");
-        assert_eq!(self.header("content-type"), "application/json");
-        assert_eq!(self.header("cache-control"), "no-store");
-        assert_eq!(self.header("x-content-type-options"), "nosniff");
-        let body = self.json();
-        assert_eq!(body["error"], code, "{body}");
-        let description = body["error_description"].as_str().unwrap();
-        let is_allowed = |byte: u8| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-        assert!(description.bytes().all(is_allowed), "{description}");
-    }
 }
