@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use portcullis_common::clock::Timestamp;
 use portcullis_common::config::SigningAlgorithm;
+use portcullis_common::fetch::FetchError;
 use portcullis_common::issuer::Issuer;
 use portcullis_common::jws::SigningKey;
 use serde_json::{Value, json};
@@ -114,25 +115,40 @@ impl TestIssuer {
         TokenDraft::new(self.signing_key(), claims)
     }
 
-    /// What it answers at this URL; `None` if it is down, an empty answer if nothing is there.
-    pub(crate) fn document(&self, url: &str) -> Option<Option<String>> {
+    /// What it answers at this URL.
+    pub(crate) fn document(&self, url: &str) -> Result<String, FetchError> {
         let state = self.state.lock().unwrap();
+        let url = || url.to_owned();
         if state.is_down {
-            return None;
+            let cause = "connection refused".to_owned();
+            return Err(FetchError::Unreachable { url: url(), cause });
         }
-        let metadata = || Issuer::parse(&self.identifier).unwrap().metadata_urls();
-        if url == self.jwks_uri() {
-            return Some(Some(match &state.published {
-                Published::Keys(keys) => {
-                    let keys: Vec<&Value> = keys.iter().map(SigningKey::public_jwk).collect();
-                    json!({ "keys": keys }).to_string()
-                }
-                Published::Text(text) => text.clone(),
-            }));
+        if url() == self.jwks_uri() {
+            return Ok(state.published.text());
         }
-        let is_metadata = metadata().iter().any(|place| place == url);
-        Some(is_metadata.then(|| {
-            json!({ "issuer": self.identifier, "jwks_uri": self.jwks_uri() }).to_string()
-        }))
+        if Issuer::parse(&self.identifier)
+            .unwrap()
+            .metadata_urls()
+            .contains(&url())
+        {
+            let metadata = json!({ "issuer": self.identifier, "jwks_uri": self.jwks_uri() });
+            return Ok(metadata.to_string());
+        }
+        Err(FetchError::Status {
+            url: url(),
+            status: 404,
+        })
+    }
+}
+
+impl Published {
+    fn text(&self) -> String {
+        match self {
+            Self::Keys(keys) => {
+                let keys: Vec<&Value> = keys.iter().map(SigningKey::public_jwk).collect();
+                json!({ "keys": keys }).to_string()
+            }
+            Self::Text(text) => text.clone(),
+        }
     }
 }

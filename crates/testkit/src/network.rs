@@ -46,13 +46,10 @@ impl Fetcher for TestNetwork {
             let origin = url::Url::parse(issuer.identifier()).unwrap().origin();
             url.starts_with(&origin.ascii_serialization())
         });
-        match issuer.and_then(|issuer| issuer.document(&url)) {
-            Some(Some(text)) => Ok(text.into_bytes()),
-            Some(None) => Err(FetchError::Status { url, status: 404 }),
-            None => Err(FetchError::Unreachable {
-                url,
-                cause: "connection refused".to_owned(),
-            }),
-        }
+        let Some(issuer) = issuer else {
+            let cause = "no such name".to_owned();
+            return Err(FetchError::Unreachable { url, cause });
+        };
+        issuer.document(&url).map(String::into_bytes)
     }
 }

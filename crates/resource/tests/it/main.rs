@@ -7,10 +7,15 @@
 )]
 
 mod bench;
+mod challenges;
 mod documents;
+mod jwt;
+mod keys;
 mod legacy;
 mod modern;
 mod openapi;
 mod pipeline;
 mod rest;
+mod sessions;
 mod tools;
+mod verdict;
