@@ -1,6 +1,7 @@
 //! The registry of tools, and the one pipeline through which every call goes.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
@@ -199,14 +200,18 @@ impl CallOutcome {
 }
 
 impl OperationPolicy for Registry {
-    fn requirement(&self, operation: &Operation<'_>, _caller: &Caller) -> Requirement {
+    fn requirement<'a>(
+        &'a self,
+        operation: &Operation<'_>,
+        _caller: &Caller,
+    ) -> Cow<'a, Requirement> {
         match (operation.method, operation.name) {
             ("tools/call", Some(name)) => self
                 .find(name)
-                .map(|tool| tool.requirement().clone())
+                .map(|tool| Cow::Borrowed(tool.requirement()))
                 .unwrap_or_default(),
-            (rest::PROBE, Some(name)) => rest::probe_requirement(name),
-            _ => Requirement::default(),
+            (rest::PROBE, Some(name)) => Cow::Owned(rest::probe_requirement(name)),
+            _ => Cow::default(),
         }
     }
 }
