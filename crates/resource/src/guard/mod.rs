@@ -22,6 +22,7 @@ pub use envelope::{OperationOf, Surface};
 pub use layer::{GuardLayer, GuardService};
 pub use operation::{Operation, OperationPolicy, Requirement, ScopeForEverything};
 pub use refusal::Refusal;
+pub use sessions::SESSIONS_PER_CALLER;
 
 use std::sync::Arc;
 
@@ -101,7 +102,7 @@ impl Guard {
                 max_bytes: config.max_body,
             },
             verifier,
-            sessions: Sessions::new(),
+            sessions: Sessions::default(),
             metrics: parts.metrics,
             policy: parts.policy,
         }))
@@ -203,7 +204,9 @@ impl Guard {
                 needed = %requirement.scopes,
                 "refused: insufficient scope"
             );
-            return Err(self.refuse(Challenge::insufficient_scope(requirement.scopes)));
+            return Err(self.refuse(Challenge::insufficient_scope(
+                requirement.into_owned().scopes,
+            )));
         }
         // RFC 9700 §4.15: a client's own token must not pass for a person's.
         if requirement.needs_user && caller.principal == Principal::Client {
