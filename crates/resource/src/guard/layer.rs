@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::{CACHE_CONTROL, Entry};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
 use super::{Caller, Guard, Surface};
@@ -76,7 +77,8 @@ where
                 }
             };
             let caller = permitted.extensions().get::<Caller>().cloned();
-            let answer = inner.call(permitted).await?;
+            let mut answer = inner.call(permitted).await?;
+            keep_private(answer.headers_mut(), surface);
             if let Some(caller) = caller
                 && answer.headers().contains_key("mcp-session-id")
             {
@@ -84,5 +86,20 @@ where
             }
             Ok(answer.map(Body::new))
         })
+    }
+}
+
+/// What a token opened is for its holder alone. Calls over MCP are never cached; the plain view may
+/// have said something of its own.
+fn keep_private(headers: &mut HeaderMap, surface: Surface) {
+    let no_store = HeaderValue::from_static("no-store");
+    match (surface, headers.entry(CACHE_CONTROL)) {
+        (Surface::Mcp, Entry::Occupied(mut said)) => {
+            said.insert(no_store);
+        }
+        (_, Entry::Vacant(unsaid)) => {
+            unsaid.insert(no_store);
+        }
+        (Surface::Rest(_), Entry::Occupied(_)) => {}
     }
 }
