@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, Request};
 use portcullis::{Ambient, App};
@@ -160,10 +162,17 @@ pub fn modern(token: &str, method: &str, mut params: Value) -> Request<Body> {
     set(&mut request, "mcp-protocol-version", "2026-07-28");
     set(&mut request, "mcp-method", method);
     if let Some(target) = target {
-        set(&mut request, "mcp-name", &target);
+        let plain = target.bytes().all(|byte| byte.is_ascii_graphic());
+        let value = if plain { target } else { sentinel(&target) };
+        set(&mut request, "mcp-name", &value);
     }
     *request.body_mut() = Body::from(body.to_string());
     request
+}
+
+/// A header value that stands for any text (MCP 2026-07-28, streamable HTTP).
+pub fn sentinel(text: &str) -> String {
+    format!("=?base64?{}?=", STANDARD.encode(text))
 }
 
 /// A request of revision 2025-11-25.
