@@ -110,7 +110,6 @@ impl App {
                         clock: ambient.clock,
                         fetcher: ambient.fetcher,
                         metrics: Arc::clone(&ambient.metrics),
-                        shutdown: shutdown.clone(),
                     };
                     Some(ResourceState::new(&config, parts)?)
                 }
@@ -163,10 +162,16 @@ impl App {
             self.limits,
             self.shutdown.clone(),
         );
+        let resource = self.readiness.resource.clone();
         let stopping = async {
             stop.await;
             tracing::info!("stopping: no new connections, requests under way finish");
             self.shutdown.cancel();
+            if let Some(resource) = resource {
+                // Whatever has not ended by then is cut by the listener.
+                let grace = self.limits.shutdown_grace;
+                let _ended = tokio::time::timeout(grace, resource.drain()).await;
+            }
         };
         let metrics = async {
             if let Some((listener, router)) = self.metrics {

@@ -7,8 +7,8 @@ use portcullis_common::config::{Config, ResourceConfig};
 use portcullis_common::fetch::SharedFetcher;
 use portcullis_common::metrics::SharedMetrics;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
+use crate::drain::CallsUnderWay;
 use crate::guard::{Guard, GuardParts};
 use crate::mcp::{Registry, RegistryError, RegistryOptions, tools};
 
@@ -21,8 +21,6 @@ pub struct ResourceParts {
     pub fetcher: SharedFetcher,
     /// Where calls are counted.
     pub metrics: SharedMetrics,
-    /// Cancelled when the server stops: sessions and open streams end.
-    pub shutdown: CancellationToken,
 }
 
 /// The resource server. Cloning shares everything.
@@ -35,7 +33,7 @@ struct Inner {
     public_url: String,
     registry: Arc<Registry>,
     guard: Guard,
-    shutdown: CancellationToken,
+    calls: CallsUnderWay,
 }
 
 /// Why the resource server cannot take calls.
@@ -69,7 +67,7 @@ impl ResourceState {
             public_url: config.server.public_url.clone(),
             registry,
             guard,
-            shutdown: parts.shutdown,
+            calls: CallsUnderWay::default(),
         })))
     }
 
@@ -91,8 +89,14 @@ impl ResourceState {
         &self.0.public_url
     }
 
-    pub(crate) fn shutdown(&self) -> &CancellationToken {
-        &self.0.shutdown
+    pub(crate) fn calls(&self) -> &CallsUnderWay {
+        &self.0.calls
+    }
+
+    /// Waits until no call is under way, then ends sessions and open event streams; to be called
+    /// when no new connection is accepted any more.
+    pub async fn drain(&self) {
+        self.0.calls.drain().await;
     }
 
     /// Whether tokens of every configured issuer can be verified.
