@@ -97,7 +97,7 @@ async fn of_messages(server: &ProtectedServer, good: &str) -> Refusals {
         (
             "resource",
             "resources/read",
-            json!({ "uri": "file:///etc/passwd" }),
+            json!({ "uri": "file:///secret" }),
         ),
         ("prompt", "prompts/get", json!({ "name": "missing" })),
         ("cursor", "tools/list", json!({ "cursor": "x" })),

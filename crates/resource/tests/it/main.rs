@@ -19,6 +19,7 @@ mod openapi;
 mod pipeline;
 mod rest;
 mod sessions;
+mod sockets;
 mod tools;
 mod transport;
 mod verdict;
