@@ -14,6 +14,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, Request};
 use portcullis::{Ambient, App};
 use portcullis_common::config::{Config, Role, Sources, load};
+use portcullis_common::metrics::SharedMetrics;
 use portcullis_resource::ResourceState;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -69,6 +70,7 @@ impl ProtectedServer {
             clock: Arc::clone(&clock) as _,
             entropy: SeededEntropy::new(1),
             fetcher: Arc::clone(&network) as _,
+            metrics: SharedMetrics::default(),
         };
         Self {
             app: App::open(Role::Resource, config, ambient).await.unwrap(),

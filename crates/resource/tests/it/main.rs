@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod bodies;
 mod challenges;
 mod documents;
 mod jwt;

@@ -59,3 +59,9 @@ pub(crate) fn assert_invalid_token(answer: &Answer) {
     );
     assert!(challenge.ends_with(METADATA), "{challenge}");
 }
+
+/// Status and code of an answer that is a JSON-RPC error.
+pub(crate) fn rpc_error(answer: &Answer) -> (u16, i64) {
+    let code = answer.json()["error"]["code"].as_i64().unwrap();
+    (answer.status.as_u16(), code)
+}
