@@ -1,6 +1,11 @@
 //! The whole product over real sockets: one process, one address, one SQLite file, and clients that
 //! are not ours.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code"
+)]
 
 mod clients;
 mod keys;
