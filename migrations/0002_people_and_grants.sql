@@ -90,12 +90,15 @@ CREATE TABLE authorization_codes (
     -- S256, 43 characters.
     code_challenge     TEXT   NOT NULL,
     nonce              TEXT,
+    -- 0 when the person was offered offline access and unticked it: no refresh token then.
+    allows_refresh     BIGINT NOT NULL,
     created_at         BIGINT NOT NULL,
     expires_at         BIGINT NOT NULL,
     wrong_verifiers    BIGINT NOT NULL,
     spent_at           BIGINT,
     -- The spent code is kept until then, so that a replay can be told from a guess.
-    forgotten_at       BIGINT NOT NULL
+    forgotten_at       BIGINT NOT NULL,
+    CONSTRAINT authorization_codes_allows_refresh CHECK (allows_refresh IN (0, 1))
 );
 
 CREATE INDEX authorization_codes_by_grant ON authorization_codes (grant_id);

@@ -4,6 +4,7 @@
 //! does what must happen between them. The crate never depends on the resource server: they meet
 //! over HTTP only.
 
+pub mod accounts;
 pub mod clients;
 mod endpoints;
 mod error;

@@ -1,5 +1,6 @@
 //! Grants: one file for each, and the engine that orders their steps.
 
+pub(crate) mod approval;
 mod client_credentials;
 mod engine;
 mod issue;

@@ -4,6 +4,7 @@
 //! one whole transaction; it states what it relies on in its `WHERE` and answers with an outcome.
 //! Nobody outside holds a transaction. Raw secrets never come in here, only their hashes.
 
+mod approvals;
 mod changes;
 mod clients;
 mod engine;
@@ -19,6 +20,7 @@ mod writer;
 use portcullis_common::clock::Clock;
 use portcullis_common::config::{MigrateMode, StoreConfig};
 
+pub(crate) use approvals::{Decision, RecordApproval, RememberedConsent};
 pub use changes::ChangeCounters;
 pub use clients::{InsertClient, RemoveClient};
 pub use error::{SchemaError, StoreError};
