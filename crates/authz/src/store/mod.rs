@@ -4,7 +4,9 @@
 //! one whole transaction; it states what it relies on in its `WHERE` and answers with an outcome.
 //! Nobody outside holds a transaction. Raw secrets never come in here, only their hashes.
 
+mod accounts;
 mod approvals;
+mod authorization_requests;
 mod changes;
 mod clients;
 mod engine;
@@ -12,6 +14,7 @@ mod error;
 mod files;
 mod migrations;
 mod postgres;
+mod sessions;
 mod signing_keys;
 mod sqlite;
 mod url;
@@ -20,10 +23,13 @@ mod writer;
 use portcullis_common::clock::Clock;
 use portcullis_common::config::{MigrateMode, StoreConfig};
 
+pub(crate) use accounts::{ChangeAccount, FirstStart, InsertAccount};
 pub(crate) use approvals::{Decision, RecordApproval, RememberedConsent};
+pub(crate) use authorization_requests::WaitingRequest;
 pub use changes::ChangeCounters;
 pub use clients::{InsertClient, RemoveClient};
 pub use error::{SchemaError, StoreError};
+pub(crate) use sessions::{NewSession, OpenSession};
 pub use signing_keys::{
     InitialiseKeys, KeyState, NewSigningKey, RotateKeys, SigningKeyRecord, StoredPrivateKey,
 };
