@@ -91,6 +91,11 @@ impl OAuthError {
         self
     }
 
+    /// The code on the wire and the sentence for strangers, for answers that are not JSON.
+    pub(crate) const fn texts(&self) -> (&'static str, &'static str) {
+        (self.code.wire().0, self.description)
+    }
+
     /// The answer to a path that is not there.
     pub(crate) const fn not_found() -> Self {
         Self::new(OAuthErrorCode::NotFound, "there is nothing at this path")
@@ -107,6 +112,10 @@ impl OAuthError {
 }
 
 impl Cause {
+    pub(crate) fn new(error: Arc<dyn StdError + Send + Sync>, is_ours: bool) -> Self {
+        Self { error, is_ours }
+    }
+
     /// Writes the cause to the log: what clients do wrong is of passing interest, what we do wrong
     /// is not.
     pub(crate) fn log(&self) {

@@ -11,6 +11,8 @@ mod error;
 mod grants;
 pub mod jobs;
 pub mod keys;
+mod page_error;
+mod pages;
 pub mod router;
 pub mod state;
 pub mod store;

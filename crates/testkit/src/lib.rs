@@ -9,6 +9,7 @@
 )]
 
 pub mod authz;
+pub mod browser;
 pub mod clock;
 pub mod database;
 pub mod entropy;

@@ -15,6 +15,12 @@ use crate::state::AppState;
 pub(crate) const AUTHORIZE: &str = "/authorize";
 /// The token endpoint, below the issuer.
 pub(crate) const TOKEN: &str = "/token";
+/// The login page, below the issuer; no metadata names it.
+pub(crate) const LOGIN: &str = "/login";
+/// The page to log out, below the issuer; no metadata names it.
+pub(crate) const LOGOUT: &str = "/logout";
+/// The consent page, below the issuer; no metadata names it.
+pub(crate) const CONSENT: &str = "/consent";
 /// The published keys, below the issuer.
 pub(crate) const JWKS: &str = "/jwks";
 

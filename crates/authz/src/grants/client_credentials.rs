@@ -80,7 +80,7 @@ impl<'a> ClientCredentialsSteps for Steps<'a> {
 }
 
 /// The resource the token is for (RFC 8707 §2): the one that is named, else the default.
-fn find_resource<'a>(
+pub(super) fn find_resource<'a>(
     state: &'a AppState,
     form: &Form<'_>,
 ) -> Result<&'a ResourceDeclaration, GrantError> {

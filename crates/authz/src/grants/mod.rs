@@ -1,7 +1,9 @@
 //! Grants: one file for each, and the engine that orders their steps.
 
 pub(crate) mod approval;
+pub(crate) mod authorize;
 mod client_credentials;
+pub(crate) mod consent;
 mod engine;
 mod issue;
 

@@ -25,7 +25,6 @@ use portcullis_common::config::{MigrateMode, StoreConfig};
 
 pub(crate) use accounts::{ChangeAccount, FirstStart, InsertAccount};
 pub(crate) use approvals::{Decision, RecordApproval, RememberedConsent};
-pub(crate) use authorization_requests::WaitingRequest;
 pub use changes::ChangeCounters;
 pub use clients::{InsertClient, RemoveClient};
 pub use error::{SchemaError, StoreError};
