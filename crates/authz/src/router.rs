@@ -11,7 +11,7 @@ use http::header::{
 use http::{HeaderValue, Method};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
-use crate::endpoints::{authorize, jwks, metadata, token};
+use crate::endpoints::{authorize, introspect, jwks, metadata, revoke, token, userinfo};
 use crate::error::{Cause, OAuthError};
 use crate::state::AppState;
 
@@ -32,6 +32,12 @@ pub fn routes(state: AppState) -> Router {
     let mut machine = Router::new()
         .without_v07_checks()
         .route(&at(metadata::TOKEN), post(token::post))
+        .route(&at(metadata::REVOKE), post(revoke::post))
+        .route(&at(metadata::INTROSPECT), post(introspect::post))
+        .route(
+            &at(metadata::USERINFO),
+            get(userinfo::answer).post(userinfo::answer),
+        )
         .route(&at(metadata::JWKS), get(jwks::get));
     for path in metadata::paths(config) {
         machine = machine.route(&path, get(metadata::get));

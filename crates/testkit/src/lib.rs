@@ -13,3 +13,4 @@ pub mod clock;
 pub mod database;
 pub mod entropy;
 pub mod fixture;
+pub mod grants;

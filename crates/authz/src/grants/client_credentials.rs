@@ -1,11 +1,10 @@
 //! Client credentials (OAuth 2.1 §4.2): a program acts for itself.
 
 use portcullis_common::config::{GrantType, ResourceDeclaration};
-use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::Scope;
 
 use super::engine::{self, ClientCredentialsSteps};
-use super::{GrantError, TokenResponse, issue};
+use super::{GrantError, TokenResponse, issue, requested};
 use crate::clients::Client;
 use crate::clients::authentication::AuthenticatedClient;
 use crate::endpoints::form::Form;
@@ -17,11 +16,7 @@ pub(super) fn grant(
     client: &AuthenticatedClient,
     form: &Form<'_>,
 ) -> Result<TokenResponse, GrantError> {
-    let requested = form
-        .find("scope")
-        .map(str::parse::<Scope>)
-        .transpose()
-        .map_err(GrantError::ScopeMalformed)?;
+    let requested = requested::scope(form)?;
     let steps = Steps {
         state,
         client,
@@ -85,15 +80,7 @@ fn find_resource<'a>(
     form: &Form<'_>,
 ) -> Result<&'a ResourceDeclaration, GrantError> {
     let authz = &state.config().authz;
-    let mut requested = None;
-    for text in form.all("resource") {
-        let resource = ResourceIndicator::parse(text).map_err(GrantError::ResourceMalformed)?;
-        // RFC 9068 §3: a token for several resources would let each act at the others.
-        if requested.as_ref().is_some_and(|one| *one != resource) {
-            return Err(GrantError::SeveralResources);
-        }
-        requested = Some(resource);
-    }
+    let requested = requested::resource(form)?;
     let wanted = requested
         .as_ref()
         .or(authz.default_resource.as_ref())
@@ -113,7 +100,7 @@ fn negotiate_scope(
     requested: Option<&Scope>,
 ) -> Result<Scope, GrantError> {
     let hierarchy = &state.config().scopes;
-    if let Some(requested) = requested.filter(|scope| !scope.is_empty()) {
+    if let Some(requested) = requested {
         // RFC 9068 §3: every scope of a token means something to its audience.
         let is_allowed =
             requested.is_subset_of(&resource.scopes) && client.allows_scope(hierarchy, requested);
