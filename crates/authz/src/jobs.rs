@@ -46,4 +46,7 @@ pub async fn sweep(state: &AppState) {
     if let Err(error) = state.sweep_people().await {
         tracing::error!(%error, "sessions and requests that ended could not be swept");
     }
+    if let Err(error) = state.sweep_grants().await {
+        tracing::error!(%error, "codes, tokens and grants that ended could not be swept");
+    }
 }

@@ -293,7 +293,6 @@ impl AuthorizationFault {
             ),
             Self::PromptContradicts => ("invalid_request", "prompt is none and something else"),
             Self::MaxAge => ("invalid_request", "max_age is not a number of seconds"),
-            Self::ScopeMalformed(_) => ("invalid_scope", "the scope is malformed"),
             Self::Grant(error) => OAuthError::from(error).texts(),
             Self::LoginRequired => ("login_required", "the person would have to log in"),
             Self::ConsentRequired => ("consent_required", "the person would have to be asked"),

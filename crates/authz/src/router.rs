@@ -11,7 +11,9 @@ use http::header::{
 use http::{HeaderValue, Method};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
-use crate::endpoints::{authorize, consent, human, jwks, login, logout, metadata, token};
+use crate::endpoints::{
+    authorize, consent, human, introspect, jwks, login, logout, metadata, revoke, token, userinfo,
+};
 use crate::error::{Cause, OAuthError};
 use crate::page_error::PageError;
 use crate::state::AppState;
@@ -33,6 +35,12 @@ pub fn routes(state: AppState) -> Router {
     let mut machine = Router::new()
         .without_v07_checks()
         .route(&at(metadata::TOKEN), post(token::post))
+        .route(&at(metadata::REVOKE), post(revoke::post))
+        .route(&at(metadata::INTROSPECT), post(introspect::post))
+        .route(
+            &at(metadata::USERINFO),
+            get(userinfo::answer).post(userinfo::answer),
+        )
         .route(&at(metadata::JWKS), get(jwks::get));
     for path in metadata::paths(config) {
         machine = machine.route(&path, get(metadata::get));

@@ -159,6 +159,14 @@ impl AppState {
         self.0.store.sweep_people(now).await
     }
 
+    /// Takes away what came of grants and has ended: codes, refresh tokens and kept answers, the
+    /// grants themselves, and the list of revoked access tokens. [`crate::jobs::run`] does this
+    /// every minute.
+    pub async fn sweep_grants(&self) -> Result<(), StoreError> {
+        let shared = &self.0;
+        shared.store.sweep_grants(shared.clock.now()).await
+    }
+
     /// Whether requests can be answered: the store answers within a second, and keys are there.
     pub async fn ready(&self) -> Result<(), NotReady> {
         match tokio::time::timeout(Duration::from_secs(1), self.0.store.ping()).await {

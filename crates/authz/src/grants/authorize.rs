@@ -4,21 +4,15 @@ use std::sync::Arc;
 
 use portcullis_common::clock::Timestamp;
 use portcullis_common::config::{GrantType, ResourceDeclaration};
-use portcullis_common::scope::{Scope, ScopeError};
+use portcullis_common::scope::{Scope, ScopeToken};
 
-use super::GrantError;
 use super::approval::{CodeChallenge, CodeChallengeError};
-use super::client_credentials::find_resource;
 use super::engine::{self, AuthorizationSteps};
+use super::narrowing::IDENTITY_SCOPES;
+use super::{GrantError, requested, target};
 use crate::clients::{Client, MatchedRedirectUri, RedirectUriError};
 use crate::endpoints::form::Form;
 use crate::state::AppState;
-
-/// Scopes that this server answers for itself, beside those of the resources.
-pub(crate) const OWN_SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
-
-/// The scope by which a client asks to stay connected.
-pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 
 /// Parameters that are not taken twice (OAuth 2.1 §3.1), once it is known where errors go.
 const ONCE: [&str; 14] = [
@@ -81,8 +75,6 @@ pub(crate) enum AuthorizationFault {
     PromptContradicts,
     #[error("max_age is not a number of seconds")]
     MaxAge,
-    #[error("the scope is malformed")]
-    ScopeMalformed(#[source] ScopeError),
     #[error(transparent)]
     Grant(#[from] GrantError),
     #[error("the person would have to log in")]
@@ -347,7 +339,7 @@ fn read_parameters(
     }
     Ok(BoundParameters {
         code_challenge: CodeChallenge::parse(challenge)?,
-        resource: find_resource(state, form)?.clone(),
+        resource: target::find_resource(state, form)?.clone(),
         nonce: form.find("nonce").map(str::to_owned),
         prompt: read_prompt(form.find("prompt"))?,
         max_age: form
@@ -373,44 +365,22 @@ fn read_prompt(text: Option<&str>) -> Result<Prompt, AuthorizationFault> {
 }
 
 /// The scope that the person is asked about: what was asked for, whole or not at all, else the
-/// default.
+/// default. What the client asks about the person and the session means nothing to the resource.
 fn negotiate_scope(
     state: &AppState,
     form: &Form<'_>,
     client: &Client,
     resource: &ResourceDeclaration,
 ) -> Result<Scope, AuthorizationFault> {
-    let hierarchy = &state.config().scopes;
-    let requested: Scope = form
-        .find("scope")
-        .unwrap_or_default()
-        .parse()
-        .map_err(AuthorizationFault::ScopeMalformed)?;
-    if requested.is_empty() {
-        let default = &state.config().authz.default_scopes;
-        let default = default.intersection(&resource.scopes);
-        let scope = match &client.scope {
-            None => default,
-            Some(own) => default.intersection(&hierarchy.expand(own)),
-        };
-        // OAuth 2.1 §1.4.1: without a default the request fails.
-        return if scope.is_empty() {
-            Err(GrantError::ScopeEmpty.into())
-        } else {
-            Ok(scope)
-        };
-    }
-    let of_resource = requested
+    let Some(asked) = requested::scope(form)? else {
+        return Ok(target::negotiate_scope(state, client, resource, None)?);
+    };
+    let is_identity = |token: &&ScopeToken| IDENTITY_SCOPES.contains(&token.as_str());
+    let of_resource: Scope = asked
         .iter()
-        .filter(|token| !OWN_SCOPES.contains(&token.as_str()))
+        .filter(|token| !is_identity(token))
         .cloned()
-        .collect::<Scope>();
-    // RFC 9068 §3: every scope of a token means something to its audience.
-    let is_allowed =
-        of_resource.is_subset_of(&resource.scopes) && client.allows_scope(hierarchy, &of_resource);
-    if is_allowed {
-        Ok(requested)
-    } else {
-        Err(GrantError::ScopeNotAllowed.into())
-    }
+        .collect();
+    target::negotiate_scope(state, client, resource, Some(&of_resource))?;
+    Ok(asked)
 }

@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 use url::form_urlencoded::Serializer;
 
 use super::approval::{Approval, ApprovalTimes, AuthorizationCode, GrantId};
-use super::authorize::{
-    AuthorizationError, OFFLINE_ACCESS, ReturnPath, ValidatedAuthorizationRequest,
-};
+use super::authorize::{AuthorizationError, ReturnPath, ValidatedAuthorizationRequest};
+use super::narrowing::OFFLINE_ACCESS;
 use crate::accounts::session::{RequestHandle, Session};
 use crate::endpoints::form::Form;
 use crate::state::AppState;

@@ -4,6 +4,7 @@
 //! `Send`, so a flow is driven without an `await`.
 
 mod authorization;
+mod code;
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -16,6 +17,7 @@ use portcullis_common::scope::Scope;
 use super::GrantError;
 
 pub(super) use authorization::{AuthorizationSteps, drive_authorization};
+pub(super) use code::{BoundGrant, CodeSteps, drive_code};
 
 /// The decisions of the client-credentials grant, in the order in which they are asked for.
 pub(super) trait ClientCredentialsSteps {

@@ -90,12 +90,6 @@ const SELECT_BY_NAME: &str = "
       FROM accounts
      WHERE username = $1";
 
-const SELECT_BY_ID: &str = "
-    SELECT account_id, username, email, email_verified, role, state, password_hash, created_at,
-           password_changed_at
-      FROM accounts
-     WHERE account_id = $1";
-
 const SELECT_ALL: &str = "
     SELECT account_id, username, email, email_verified, role, state, password_hash, created_at,
            password_changed_at
@@ -227,24 +221,6 @@ impl Store {
                 .await?)
         })?;
         row.map(AccountRow::split).transpose()
-    }
-
-    /// Finds an account by its id.
-    pub(crate) async fn find_account_by_id(
-        &self,
-        id: &AccountId,
-    ) -> Result<Option<Account>, StoreError> {
-        let id = id.as_str().to_owned();
-        let row: Option<AccountRow> = read!(self, |connection| {
-            Ok(sqlx::query_as(SELECT_BY_ID)
-                .bind(id)
-                .fetch_optional(connection)
-                .await?)
-        })?;
-        Ok(row
-            .map(AccountRow::split)
-            .transpose()?
-            .map(|(account, _)| account))
     }
 
     /// Reads all accounts, the oldest first.

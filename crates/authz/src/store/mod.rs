@@ -9,14 +9,19 @@ mod approvals;
 mod authorization_requests;
 mod changes;
 mod clients;
+mod codes;
 mod engine;
 mod error;
 mod files;
+mod grants;
 mod migrations;
 mod postgres;
+mod refresh_tokens;
+mod revoked_tokens;
 mod sessions;
 mod signing_keys;
 mod sqlite;
+mod sweeps;
 mod url;
 mod writer;
 
@@ -27,7 +32,12 @@ pub(crate) use accounts::{ChangeAccount, FirstStart, InsertAccount};
 pub(crate) use approvals::{Decision, RecordApproval, RememberedConsent};
 pub use changes::ChangeCounters;
 pub use clients::{InsertClient, RemoveClient};
+pub(crate) use codes::{CodeRecord, FindCode, RedeemCode, Redemption};
 pub use error::{SchemaError, StoreError};
+pub(crate) use grants::{EndGrant, GrantEnd, GrantRecord};
+pub(crate) use refresh_tokens::{
+    NewRefreshToken, RefreshTokenRecord, RefreshTokenState, RotateRefreshToken, Rotation,
+};
 pub(crate) use sessions::{NewSession, OpenSession};
 pub use signing_keys::{
     InitialiseKeys, KeyState, NewSigningKey, RotateKeys, SigningKeyRecord, StoredPrivateKey,

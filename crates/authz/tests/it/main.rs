@@ -4,6 +4,7 @@
 
 mod access_tokens;
 mod clients;
+mod code_exchange;
 mod cross_origin;
 mod keys;
 mod metadata;

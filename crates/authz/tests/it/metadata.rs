@@ -31,13 +31,24 @@ async fn the_document_says_what_answers_and_nothing_more() {
             "issuer": ISSUER,
             "authorization_endpoint": "http://localhost:8080/authorize",
             "token_endpoint": "http://localhost:8080/token",
+            "revocation_endpoint": "http://localhost:8080/revoke",
+            "introspection_endpoint": "http://localhost:8080/introspect",
+            "userinfo_endpoint": "http://localhost:8080/userinfo",
             "jwks_uri": "http://localhost:8080/jwks",
-            "scopes_supported": ["mcp:read", "mcp:write", "mcp:infer"],
+            "scopes_supported": [
+                "mcp:read", "mcp:write", "mcp:infer", "openid", "profile", "email",
+                "offline_access"
+            ],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
-            "grant_types_supported": ["client_credentials"],
+            "grant_types_supported":
+                ["authorization_code", "refresh_token", "client_credentials"],
             "token_endpoint_auth_methods_supported":
                 ["none", "client_secret_basic", "client_secret_post"],
+            "revocation_endpoint_auth_methods_supported":
+                ["none", "client_secret_basic", "client_secret_post"],
+            "introspection_endpoint_auth_methods_supported":
+                ["client_secret_basic", "client_secret_post"],
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": true,
             "protected_resources": [MCP, FILES],
@@ -89,7 +100,7 @@ async fn every_endpoint_that_the_document_names_answers() {
             assert!(!answer.status.is_server_error(), "{name}");
             count += 1;
         }
-        assert_eq!(count, 3);
+        assert_eq!(count, 6);
     }
 }
 
