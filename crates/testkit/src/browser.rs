@@ -29,7 +29,11 @@ impl Authz {
             role: Role::User,
             password: password.to_owned(),
         };
-        let entropy = SeededEntropy::new(u64::from(username.len() as u32) + 100);
+        // Another seed for every name, so that no two accounts get one id.
+        let seed = username
+            .bytes()
+            .fold(100, |seed, byte| seed * 31 % 0xffff_ffff + u64::from(byte));
+        let entropy = SeededEntropy::new(seed);
         admin::add(
             self.state.store(),
             self.clock.as_ref(),

@@ -215,7 +215,16 @@ async fn a_list_shows_configured_and_stored_clients_and_no_secret() {
         .collect();
     assert_eq!(
         ids,
-        ["svc-basic", "svc-post", "svc-writer", "web", "app", "mine"]
+        [
+            "svc-basic",
+            "svc-post",
+            "svc-writer",
+            "web",
+            "cli",
+            "spa",
+            "app",
+            "mine"
+        ]
     );
     let shown = admin::show(store, config, "mine").await.unwrap();
     assert_eq!(shown.scope.unwrap().to_string(), "mcp:read");

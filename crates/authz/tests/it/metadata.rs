@@ -177,22 +177,3 @@ async fn documents_may_be_cached_for_at_most_the_overlap_of_a_rotation() {
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
     }
 }
-
-#[tokio::test]
-async fn the_authorization_endpoint_sends_nobody_anywhere_while_there_is_no_login() {
-    let database = TestDatabase::sqlite();
-    let authz = Authz::start(&database).await;
-    let query =
-        "?response_type=code&client_id=app&redirect_uri=https%3A%2F%2Fevil.example&state=%3Cb%3E";
-    let answer = authz.get(&format!("/authorize{query}")).await;
-    assert_eq!(answer.status, 400);
-    assert_eq!(answer.header("location"), "");
-    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
-    assert_eq!(answer.header("x-frame-options"), "DENY");
-    assert_eq!(answer.header("cache-control"), "no-store");
-    assert_eq!(answer.header("access-control-allow-origin"), "");
-    assert!(
-        !answer.text().contains("<b>"),
-        "nothing of the request is echoed"
-    );
-}
