@@ -79,6 +79,7 @@ CREATE TABLE grants (
 CREATE INDEX grants_by_account ON grants (account_id);
 CREATE INDEX grants_by_client ON grants (client_id);
 CREATE INDEX grants_by_expiry ON grants (expires_at);
+CREATE INDEX grants_by_end ON grants (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE authorization_codes (
     code_hash          TEXT   NOT NULL CONSTRAINT authorization_codes_key PRIMARY KEY,
@@ -90,12 +91,15 @@ CREATE TABLE authorization_codes (
     -- S256, 43 characters.
     code_challenge     TEXT   NOT NULL,
     nonce              TEXT,
+    -- 0 when the person was offered offline access and unticked it: no refresh token then.
+    allows_refresh     BIGINT NOT NULL,
     created_at         BIGINT NOT NULL,
     expires_at         BIGINT NOT NULL,
     wrong_verifiers    BIGINT NOT NULL,
     spent_at           BIGINT,
     -- The spent code is kept until then, so that a replay can be told from a guess.
-    forgotten_at       BIGINT NOT NULL
+    forgotten_at       BIGINT NOT NULL,
+    CONSTRAINT authorization_codes_allows_refresh CHECK (allows_refresh IN (0, 1))
 );
 
 CREATE INDEX authorization_codes_by_grant ON authorization_codes (grant_id);
@@ -113,6 +117,8 @@ CREATE TABLE refresh_tokens (
     -- The answer that the rotation gave, sealed under a key derived from this token's text, so that
     -- the same answer can be given again; erased when it must not be given any more.
     sealed_answer  TEXT,
+    -- The end of the time in which the answer is given again; null while the successor is unused.
+    answer_until   BIGINT,
     CONSTRAINT refresh_tokens_generation UNIQUE (grant_id, generation),
     CONSTRAINT refresh_tokens_answer CHECK (sealed_answer IS NULL OR rotated_at IS NOT NULL)
 );
@@ -120,6 +126,9 @@ CREATE TABLE refresh_tokens (
 -- One live leaf in a family, ever.
 CREATE UNIQUE INDEX refresh_tokens_one_leaf ON refresh_tokens (grant_id) WHERE rotated_at IS NULL;
 CREATE INDEX refresh_tokens_by_expiry ON refresh_tokens (expires_at);
+-- The answers that must be erased.
+CREATE INDEX refresh_tokens_by_answer_end ON refresh_tokens (answer_until)
+    WHERE sealed_answer IS NOT NULL AND answer_until IS NOT NULL;
 
 INSERT INTO change_counters (topic, value) VALUES ('accounts', 0);
 INSERT INTO change_counters (topic, value) VALUES ('grants', 0);

@@ -12,8 +12,12 @@ use http::{HeaderValue, StatusCode};
 
 use crate::clients::authentication::ClientAuthError;
 use crate::endpoints::form::FormError;
-use crate::grants::GrantError;
+use crate::endpoints::introspect::IntrospectionError;
+use crate::endpoints::revoke::RevocationError;
+use crate::endpoints::userinfo::UserinfoError;
+use crate::grants::{ExchangeError, GrantError};
 use crate::state::NotReady;
+use crate::store::StoreError;
 
 /// An error code of the token endpoint (OAuth 2.1 §3.2.4, RFC 8707 §2), or of our own making where
 /// the specifications have none.
@@ -21,6 +25,9 @@ use crate::state::NotReady;
 pub(crate) enum OAuthErrorCode {
     InvalidRequest,
     InvalidClient,
+    InvalidGrant,
+    InvalidToken,
+    InsufficientScope,
     UnauthorizedClient,
     UnsupportedGrantType,
     InvalidScope,
@@ -36,6 +43,9 @@ impl OAuthErrorCode {
         match self {
             Self::InvalidRequest => ("invalid_request", StatusCode::BAD_REQUEST),
             Self::InvalidClient => ("invalid_client", StatusCode::UNAUTHORIZED),
+            Self::InvalidGrant => ("invalid_grant", StatusCode::BAD_REQUEST),
+            Self::InvalidToken => ("invalid_token", StatusCode::UNAUTHORIZED),
+            Self::InsufficientScope => ("insufficient_scope", StatusCode::FORBIDDEN),
             Self::UnauthorizedClient => ("unauthorized_client", StatusCode::BAD_REQUEST),
             Self::UnsupportedGrantType => ("unsupported_grant_type", StatusCode::BAD_REQUEST),
             Self::InvalidScope => ("invalid_scope", StatusCode::BAD_REQUEST),
@@ -49,6 +59,9 @@ impl OAuthErrorCode {
     }
 }
 
+const STORE_AWAY: &str = "the server cannot reach its store; try again soon";
+const BASIC_CHALLENGE: &str = "Basic realm=\"portcullis\", charset=\"UTF-8\"";
+
 /// An error as a peer gets it.
 #[derive(Clone, Debug)]
 pub(crate) struct OAuthError {
@@ -56,7 +69,7 @@ pub(crate) struct OAuthError {
     status: StatusCode,
     /// Printable ASCII without quote and backslash (OAuth 2.1 §3.2.4).
     description: &'static str,
-    has_basic_challenge: bool,
+    challenge: Option<&'static str>,
     cause: Option<Cause>,
 }
 
@@ -73,7 +86,7 @@ impl OAuthError {
             code,
             status: code.wire().1,
             description,
-            has_basic_challenge: false,
+            challenge: None,
             cause: None,
         }
     }
@@ -89,6 +102,11 @@ impl OAuthError {
             is_ours: self.status.is_server_error(),
         });
         self
+    }
+
+    /// The code on the wire and the sentence for strangers, for answers that are not JSON.
+    pub(crate) const fn texts(&self) -> (&'static str, &'static str) {
+        (self.code.wire().0, self.description)
     }
 
     /// The answer to a path that is not there.
@@ -107,6 +125,10 @@ impl OAuthError {
 }
 
 impl Cause {
+    pub(crate) fn new(error: Arc<dyn StdError + Send + Sync>, is_ours: bool) -> Self {
+        Self { error, is_ours }
+    }
+
     /// Writes the cause to the log: what clients do wrong is of passing interest, what we do wrong
     /// is not.
     pub(crate) fn log(&self) {
@@ -179,7 +201,8 @@ impl From<ClientAuthError> for OAuthError {
             }
         };
         // OAuth 2.1 §3.2.4: whoever tried the Authorization header is told its scheme.
-        mapped.has_basic_challenge = mapped.code == InvalidClient && error.tried_header();
+        let is_basic = mapped.code == InvalidClient && error.tried_header();
+        mapped.challenge = is_basic.then_some(BASIC_CHALLENGE);
         mapped.caused_by(error)
     }
 }
@@ -187,8 +210,8 @@ impl From<ClientAuthError> for OAuthError {
 impl From<GrantError> for OAuthError {
     fn from(error: GrantError) -> Self {
         use OAuthErrorCode::{
-            InvalidRequest, InvalidScope, InvalidTarget, ServerError, UnauthorizedClient,
-            UnsupportedGrantType,
+            InvalidRequest, InvalidScope, InvalidTarget, ServerError, TemporarilyUnavailable,
+            UnauthorizedClient, UnsupportedGrantType,
         };
         match &error {
             GrantError::GrantTypeMissing => Self::new(InvalidRequest, "grant_type is missing"),
@@ -225,9 +248,61 @@ impl From<GrantError> for OAuthError {
                 InvalidTarget,
                 "no default resource is configured; name one in resource",
             ),
-            GrantError::OutOfOrder | GrantError::Sign(_) | GrantError::Entropy(_) => {
-                Self::new(ServerError, "the token could not be made")
+            GrantError::Exchange(error) => (*error).into(),
+            GrantError::Store(_) => Self::new(TemporarilyUnavailable, STORE_AWAY),
+            GrantError::OutOfOrder
+            | GrantError::Sign(_)
+            | GrantError::Entropy(_)
+            | GrantError::Seal(_) => Self::new(ServerError, "the token could not be made"),
+        }
+        .caused_by(error)
+    }
+}
+
+impl From<ExchangeError> for OAuthError {
+    fn from(error: ExchangeError) -> Self {
+        use OAuthErrorCode::{InvalidGrant, InvalidRequest, InvalidScope, InvalidTarget};
+        match error {
+            ExchangeError::CodeMissing => Self::new(InvalidRequest, "code is missing"),
+            ExchangeError::VerifierMissing => Self::new(InvalidRequest, "code_verifier is missing"),
+            ExchangeError::RefreshTokenMissing => {
+                Self::new(InvalidRequest, "refresh_token is missing")
             }
+            ExchangeError::RedirectUriMismatch => Self::new(
+                InvalidGrant,
+                "redirect_uri is not the one of the authorization request",
+            ),
+            ExchangeError::VerifierMismatch => {
+                Self::new(InvalidGrant, "code_verifier does not match code_challenge")
+            }
+            // Whoever tries codes and tokens of others learns nothing from the answer.
+            ExchangeError::CodeUnknown
+            | ExchangeError::CodeOfAnotherClient
+            | ExchangeError::CodeExpired
+            | ExchangeError::CodeExhausted
+            | ExchangeError::CodeReplayed
+            | ExchangeError::CodeLost => Self::new(
+                InvalidGrant,
+                "the code is unknown, expired, used, or not for this client",
+            ),
+            ExchangeError::RefreshTokenUnknown
+            | ExchangeError::RefreshTokenOfAnotherClient
+            | ExchangeError::RefreshTokenExpired
+            | ExchangeError::RefreshTokenReplayed
+            | ExchangeError::RefreshTokenLost => Self::new(
+                InvalidGrant,
+                "the refresh token is unknown, expired, replaced, or not for this client",
+            ),
+            ExchangeError::GrantEnded | ExchangeError::NothingLeft => {
+                Self::new(InvalidGrant, "what was granted has ended; log in again")
+            }
+            ExchangeError::ScopeBeyondGrant => {
+                Self::new(InvalidScope, "the scope is more than was granted")
+            }
+            ExchangeError::ResourceNotGranted => Self::new(
+                InvalidTarget,
+                "the resource is not the one that was granted",
+            ),
         }
         .caused_by(error)
     }
@@ -236,12 +311,80 @@ impl From<GrantError> for OAuthError {
 impl From<NotReady> for OAuthError {
     fn from(error: NotReady) -> Self {
         match &error {
-            NotReady::Store(_) | NotReady::Unconfirmed => Self::new(
-                OAuthErrorCode::TemporarilyUnavailable,
-                "the server cannot reach its store; try again soon",
+            NotReady::Store(_) | NotReady::Unconfirmed => {
+                Self::new(OAuthErrorCode::TemporarilyUnavailable, STORE_AWAY)
+            }
+        }
+        .caused_by(error)
+    }
+}
+
+impl From<StoreError> for OAuthError {
+    fn from(error: StoreError) -> Self {
+        NotReady::Store(error).into()
+    }
+}
+
+impl From<serde_json::Error> for OAuthError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::new(
+            OAuthErrorCode::ServerError,
+            "the answer could not be printed",
+        )
+        .caused_by(error)
+    }
+}
+
+impl From<RevocationError> for OAuthError {
+    fn from(error: RevocationError) -> Self {
+        match &error {
+            RevocationError::TokenMissing => {
+                Self::new(OAuthErrorCode::InvalidRequest, "token is missing")
+            }
+        }
+        .caused_by(error)
+    }
+}
+
+impl From<IntrospectionError> for OAuthError {
+    fn from(error: IntrospectionError) -> Self {
+        match &error {
+            IntrospectionError::TokenMissing => {
+                Self::new(OAuthErrorCode::InvalidRequest, "token is missing")
+            }
+            IntrospectionError::NotAllowed => Self::new(
+                OAuthErrorCode::InvalidClient,
+                "this client may not ask about tokens",
             ),
         }
         .caused_by(error)
+    }
+}
+
+impl From<UserinfoError> for OAuthError {
+    fn from(error: UserinfoError) -> Self {
+        use OAuthErrorCode::{InsufficientScope, InvalidToken};
+        // RFC 6750 §3.1: who sent no token is told how, and nothing of an error.
+        let (mapped, challenge) = match &error {
+            UserinfoError::NoToken => (
+                Self::new(InvalidToken, "an access token is needed"),
+                "Bearer realm=\"portcullis\"",
+            ),
+            UserinfoError::Inactive => (
+                Self::new(
+                    InvalidToken,
+                    "the token is not an active one of this server",
+                ),
+                "Bearer realm=\"portcullis\", error=\"invalid_token\"",
+            ),
+            UserinfoError::ScopeMissing => (
+                Self::new(InsufficientScope, "the scope openid is needed"),
+                "Bearer realm=\"portcullis\", error=\"insufficient_scope\", scope=\"openid\"",
+            ),
+        };
+        let mut mapped = mapped.caused_by(error);
+        mapped.challenge = Some(challenge);
+        mapped
     }
 }
 
@@ -255,10 +398,8 @@ impl IntoResponse for OAuthError {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.has_basic_challenge {
-            let challenge =
-                HeaderValue::from_static("Basic realm=\"portcullis\", charset=\"UTF-8\"");
-            headers.insert(WWW_AUTHENTICATE, challenge);
+        if let Some(challenge) = self.challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

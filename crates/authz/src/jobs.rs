@@ -10,6 +10,8 @@ use crate::state::AppState;
 
 /// How often a server looks for changes made elsewhere: they must show within a second.
 const TICK: Duration = Duration::from_millis(750);
+/// How often what has ended is taken away.
+const SWEEP: Duration = Duration::from_mins(1);
 
 /// Runs until the shutdown completes: watches for changes made by other processes, rotates keys by
 /// the clock, and sweeps what has ended. Failures are logged and tried again.
@@ -17,10 +19,13 @@ pub async fn run(state: AppState, shutdown: impl Future<Output = ()>) {
     let mut shutdown = pin!(shutdown);
     let mut ticker = tokio::time::interval(TICK);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut sweeper = tokio::time::interval(SWEEP);
+    sweeper.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = &mut shutdown => return,
             _ = ticker.tick() => tick(&state).await,
+            _ = sweeper.tick() => sweep(&state).await,
         }
     }
 }
@@ -33,5 +38,15 @@ pub async fn tick(state: &AppState) {
     }
     if let Err(error) = state.keep_keys().await {
         tracing::error!(%error, "signing keys could not be rotated or swept");
+    }
+}
+
+/// Takes away what has ended.
+pub async fn sweep(state: &AppState) {
+    if let Err(error) = state.sweep_people().await {
+        tracing::error!(%error, "sessions and requests that ended could not be swept");
+    }
+    if let Err(error) = state.sweep_grants().await {
+        tracing::error!(%error, "codes, tokens and grants that ended could not be swept");
     }
 }

@@ -4,12 +4,15 @@
 //! does what must happen between them. The crate never depends on the resource server: they meet
 //! over HTTP only.
 
+pub mod accounts;
 pub mod clients;
 mod endpoints;
 mod error;
 mod grants;
 pub mod jobs;
 pub mod keys;
+mod page_error;
+mod pages;
 pub mod router;
 pub mod state;
 pub mod store;

@@ -1,7 +1,7 @@
 //! Every path and every layer, on one screen.
 
 use axum::Router;
-use axum::middleware::map_response;
+use axum::middleware::{from_fn, map_response};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::header::{
@@ -11,8 +11,11 @@ use http::header::{
 use http::{HeaderValue, Method};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
-use crate::endpoints::{authorize, jwks, metadata, token};
+use crate::endpoints::{
+    authorize, consent, human, introspect, jwks, login, logout, metadata, revoke, token, userinfo,
+};
 use crate::error::{Cause, OAuthError};
+use crate::page_error::PageError;
 use crate::state::AppState;
 
 /// The authorization server: [`routes`], and JSON for every other path.
@@ -32,6 +35,12 @@ pub fn routes(state: AppState) -> Router {
     let mut machine = Router::new()
         .without_v07_checks()
         .route(&at(metadata::TOKEN), post(token::post))
+        .route(&at(metadata::REVOKE), post(revoke::post))
+        .route(&at(metadata::INTROSPECT), post(introspect::post))
+        .route(
+            &at(metadata::USERINFO),
+            get(userinfo::answer).post(userinfo::answer),
+        )
         .route(&at(metadata::JWKS), get(jwks::get));
     for path in metadata::paths(config) {
         machine = machine.route(&path, get(metadata::get));
@@ -45,8 +54,16 @@ pub fn routes(state: AppState) -> Router {
         .without_v07_checks()
         .route(
             &at(metadata::AUTHORIZE),
-            get(authorize::refuse).post(authorize::refuse),
+            get(authorize::get).post(authorize::post),
         )
+        .route(&at(metadata::LOGIN), get(login::get).post(login::post))
+        .route(&at(metadata::LOGOUT), get(logout::get).post(logout::post))
+        .route(
+            &at(metadata::CONSENT),
+            get(consent::get).post(consent::post),
+        )
+        .method_not_allowed_fallback(async || PageError::method_not_allowed())
+        .layer(from_fn(human::print_errors)) // inside: its pages need the headers too
         .layer(map_response(page_headers));
 
     machine
@@ -78,11 +95,14 @@ async fn page_headers(mut response: Response) -> Response {
     set(&mut response, CACHE_CONTROL, "no-store");
     set(&mut response, X_FRAME_OPTIONS, "DENY");
     set(&mut response, REFERRER_POLICY, "no-referrer");
-    set(
-        &mut response,
-        CONTENT_SECURITY_POLICY,
-        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    let strictest = HeaderValue::from_static(
+        "default-src 'none'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'",
     );
+    // A page says itself where its forms lead.
+    response
+        .headers_mut()
+        .entry(CONTENT_SECURITY_POLICY)
+        .or_insert(strictest);
     response
 }
 

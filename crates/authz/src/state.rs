@@ -10,6 +10,7 @@ use portcullis_common::clock::SharedClock;
 use portcullis_common::config::Config;
 use portcullis_common::entropy::{Entropy, SharedEntropy};
 
+use crate::accounts::{LoginBudget, PasswordPool};
 use crate::clients::{ClientDirectory, ClientIdError};
 use crate::endpoints::metadata;
 use crate::keys::{KeyPolicy, KeyRing, KeyRingError, Sealing};
@@ -60,6 +61,8 @@ struct Shared {
     keys: KeyRing,
     clients: ClientDirectory,
     metadata: Bytes,
+    passwords: PasswordPool,
+    logins: LoginBudget,
     /// The counters as of the last time memory was brought up to date.
     seen: ArcSwap<ChangeCounters>,
     /// Whether the last look at the store succeeded.
@@ -84,7 +87,10 @@ impl AppState {
         let keys = (sealing, policy);
         let keys = KeyRing::open(keys, &store, clock.now(), entropy.as_ref()).await?;
         clients.replace(store.load_clients().await?);
+        let logins = LoginBudget::new(config.authz.login_attempts, config.authz.login_window);
         Ok(Self(Arc::new(Shared {
+            passwords: PasswordPool::new(),
+            logins,
             config,
             clock,
             entropy,
@@ -146,6 +152,21 @@ impl AppState {
         Ok(())
     }
 
+    /// Takes away sessions and authorization requests whose time is over. [`crate::jobs::run`] does
+    /// this every minute.
+    pub async fn sweep_people(&self) -> Result<(), StoreError> {
+        let now = self.0.clock.now();
+        self.0.store.sweep_people(now).await
+    }
+
+    /// Takes away what came of grants and has ended: codes, refresh tokens and kept answers, the
+    /// grants themselves, and the list of revoked access tokens. [`crate::jobs::run`] does this
+    /// every minute.
+    pub async fn sweep_grants(&self) -> Result<(), StoreError> {
+        let shared = &self.0;
+        shared.store.sweep_grants(shared.clock.now()).await
+    }
+
     /// Whether requests can be answered: the store answers within a second, and keys are there.
     pub async fn ready(&self) -> Result<(), NotReady> {
         match tokio::time::timeout(Duration::from_secs(1), self.0.store.ping()).await {
@@ -188,6 +209,14 @@ impl AppState {
 
     pub(crate) fn clients(&self) -> &ClientDirectory {
         &self.0.clients
+    }
+
+    pub(crate) fn passwords(&self) -> &PasswordPool {
+        &self.0.passwords
+    }
+
+    pub(crate) fn logins(&self) -> &LoginBudget {
+        &self.0.logins
     }
 
     pub(crate) fn metadata(&self) -> Bytes {

@@ -67,9 +67,37 @@ impl fmt::Debug for SecretHash {
 
 /// Defines a secret: no `Display`, no `Serialize`, a `Debug` that prints the type alone, memory
 /// wiped on drop, and one way out, `expose`.
+///
+/// With `=> HashName` the hash has a type of its own, so that the hash of one kind of secret cannot
+/// be looked up as another.
 #[macro_export]
 macro_rules! secret {
+    ($(#[$attribute:meta])* $name:ident => $hash:ident) => {
+        $crate::secret!(@text $(#[$attribute])* $name, $hash, $hash::of);
+
+        #[doc = concat!("The hash under which [`", stringify!($name), "`] is stored and looked up.")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub struct $hash($crate::secret::SecretHash);
+
+        impl $hash {
+            fn of(secret: &str) -> Self {
+                Self($crate::secret::SecretHash::of(secret))
+            }
+
+            /// The 64 lower-case hexadecimal digits that stand in the database.
+            pub fn to_hex(self) -> String {
+                self.0.to_hex()
+            }
+        }
+    };
     ($(#[$attribute:meta])* $name:ident) => {
+        $crate::secret!(
+            @text $(#[$attribute])* $name,
+            $crate::secret::SecretHash,
+            $crate::secret::SecretHash::of
+        );
+    };
+    (@text $(#[$attribute:meta])* $name:ident, $hash:ty, $of:path) => {
         $(#[$attribute])*
         #[derive(Clone)]
         pub struct $name($crate::secret::SecretText);
@@ -93,8 +121,8 @@ macro_rules! secret {
             }
 
             /// The hash under which this secret is stored and looked up.
-            pub fn hash(&self) -> $crate::secret::SecretHash {
-                $crate::secret::SecretHash::of(self.expose())
+            pub fn hash(&self) -> $hash {
+                $of(self.expose())
             }
         }
 

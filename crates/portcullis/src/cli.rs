@@ -36,6 +36,9 @@ pub(crate) enum Command {
     /// Register, list, show and remove clients
     #[command(subcommand)]
     Client(Client),
+    /// Add, list, change and remove the people who log in
+    #[command(subcommand)]
+    User(User),
     /// List and rotate signing keys
     #[command(subcommand)]
     Key(Key),
@@ -112,6 +115,75 @@ pub(crate) struct ClientAdd {
     /// A resource about whose tokens it may ask, several times
     #[arg(long, value_name = "RESOURCE")]
     pub(crate) introspect: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    /// Add a user
+    Add(UserAdd),
+    /// List the users
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a user; sessions and grants end
+    Remove(OneUser),
+    /// Keep a user from logging in; sessions and grants end
+    Disable(OneUser),
+    /// Let a user log in again
+    Enable(OneUser),
+    /// Set a new password; sessions and grants end
+    Password(UserPassword),
+    /// Make a user an admin, or no longer
+    Role {
+        /// The name
+        name: String,
+        /// admin or user
+        role: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneUser {
+    /// The name
+    pub(crate) name: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserAdd {
+    /// The name
+    pub(crate) name: String,
+    /// admin or user
+    #[arg(long, default_value = "user")]
+    pub(crate) role: String,
+    /// An address for mail
+    #[arg(long)]
+    pub(crate) email: Option<String>,
+    /// Read the password from standard input
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserPassword {
+    /// The name
+    pub(crate) name: String,
+    /// Read the password from standard input
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

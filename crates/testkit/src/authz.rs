@@ -42,8 +42,18 @@ pub const BASIC: (&str, &str) = ("svc-basic", "basic-secret");
 pub const POST: (&str, &str) = ("svc-post", "post-secret");
 /// A client like [`BASIC`] that may ask for `mcp:write` alone, which implies `mcp:read`.
 pub const WRITER: (&str, &str) = ("svc-writer", "writer-secret");
-/// A confidential client without client credentials.
+/// A confidential client for people, without client credentials.
 pub const WEB: (&str, &str) = ("web", "web-secret");
+/// The redirect URI of [`WEB`].
+pub const WEB_CALLBACK: &str = "https://app.test/cb";
+/// A public client on the person's machine.
+pub const CLI: &str = "cli";
+/// The redirect URI of [`CLI`], at one of the ports that it may take.
+pub const CLI_CALLBACK: &str = "http://127.0.0.1:49152/callback";
+/// A public client with two redirect URIs that may ask for `mcp:read` alone.
+pub const SPA: &str = "spa";
+/// The redirect URIs of [`SPA`].
+pub const SPA_CALLBACKS: [&str; 2] = ["https://spa.test/cb?a=1", "http://[::1]/cb"];
 /// A public client that the operator allowed too much: client credentials.
 pub const PUBLIC: &str = "app";
 
@@ -146,16 +156,29 @@ fn clients() -> Vec<ClientConfig> {
             introspect: Vec::new(),
         };
     let credentials = || vec![GrantType::ClientCredentials];
+    let people = || vec![GrantType::AuthorizationCode, GrantType::RefreshToken];
     vec![
         client(BASIC, ClientSecretBasic, credentials(), None),
         client(POST, ClientSecretPost, credentials(), None),
         client(WRITER, ClientSecretBasic, credentials(), Some("mcp:write")),
-        client(
-            WEB,
-            ClientSecretBasic,
-            vec![GrantType::AuthorizationCode],
-            None,
-        ),
+        ClientConfig {
+            name: "Web & Söhne".to_owned(),
+            redirect_uris: vec![WEB_CALLBACK.to_owned()],
+            ..client(WEB, ClientSecretBasic, people(), None)
+        },
+        ClientConfig {
+            authentication: Authentication::Public,
+            redirect_uris: vec![
+                "http://127.0.0.1/callback".to_owned(),
+                "http://localhost/callback".to_owned(),
+            ],
+            ..client((CLI, ""), ClientSecretBasic, people(), None)
+        },
+        ClientConfig {
+            authentication: Authentication::Public,
+            redirect_uris: SPA_CALLBACKS.map(str::to_owned).to_vec(),
+            ..client((SPA, ""), ClientSecretBasic, people(), Some("mcp:read"))
+        },
         ClientConfig {
             authentication: Authentication::Public,
             ..client((PUBLIC, ""), ClientSecretBasic, credentials(), None)

@@ -68,7 +68,8 @@ impl TestDatabase {
     }
 
     /// Does to the database what an operator with a shell could do.
-    pub async fn execute(&self, statement: &'static str) {
+    pub async fn execute(&self, statement: &str) {
+        let statement = AssertSqlSafe(statement.to_owned());
         if let Some(file) = self.file() {
             let options = SqliteConnectOptions::new().filename(file);
             let mut connection = options.connect().await.unwrap();

@@ -11,10 +11,12 @@
 
 pub mod answer;
 pub mod authz;
+pub mod browser;
 pub mod clock;
 pub mod database;
 pub mod entropy;
 pub mod fixture;
+pub mod grants;
 pub mod issuer;
 pub mod logs;
 pub mod network;

@@ -164,15 +164,20 @@ pub async fn show(
         .ok_or_else(|| ClientAdminError::Unknown(id.to_owned()))
 }
 
-/// Removes a client. Running servers refuse it within a second; tokens it has live on until they
-/// expire.
-pub async fn remove(store: &Store, config: &AuthzConfig, id: &str) -> Result<(), ClientAdminError> {
+/// Removes a client, and ends what people allowed it. Running servers refuse it within a second;
+/// access tokens it has live on at resource servers until they expire.
+pub async fn remove(
+    store: &Store,
+    config: &AuthzConfig,
+    clock: &dyn Clock,
+    id: &str,
+) -> Result<(), ClientAdminError> {
     if is_configured(config, id) {
         return Err(ClientAdminError::Configured(id.to_owned()));
     }
     let unknown = || ClientAdminError::Unknown(id.to_owned());
     let parsed = ClientId::parse(id).map_err(|_| unknown())?;
-    match store.remove_client(&parsed).await? {
+    match store.remove_client(&parsed, clock.now()).await? {
         RemoveClient::Removed => Ok(()),
         RemoveClient::Unknown => Err(unknown()),
     }

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod authentication;
 mod directory;
+mod redirect_uri;
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ use portcullis_common::scope::{Scope, ScopeHierarchy};
 use portcullis_common::secret::SecretHash;
 
 pub(crate) use directory::ClientDirectory;
+pub(crate) use redirect_uri::{MatchedRedirectUri, RedirectUriError};
 
 /// Longest client id, in bytes.
 const MAX_ID_BYTES: usize = 255;

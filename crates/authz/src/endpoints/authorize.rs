@@ -1,22 +1,144 @@
-//! The authorization endpoint (OAuth 2.1 §3.1), as far as it exists: it answers every request with
-//! a page that says so, and sends nobody anywhere.
-//!
-//! It is named in the metadata although no grant that uses it is offered, because clients in the
-//! field refuse metadata without `authorization_endpoint`, even for client credentials.
+//! The authorization endpoint (OAuth 2.1 §3.1).
 
-use axum::response::{IntoResponse, Response};
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, StatusCode};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
 
-const PAGE: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-    <title>No login here</title>\n<h1>No login here</h1>\n\
-    <p>This authorization server gives tokens to programs that have an account of their own \
-    (client credentials). It does not offer a login for people.</p>\n</html>\n";
+use super::form::{self, Form, FormError};
+use super::human::{self, Cookies};
+use super::metadata::{CONSENT, LOGIN};
+use crate::accounts::session::Session;
+use crate::grants::authorize::{
+    AuthorizationError, AuthorizationFault, ReturnPath, ValidatedAuthorizationRequest,
+};
+use crate::grants::consent::WaitingAuthorization;
+use crate::page_error::PageError;
+use crate::state::AppState;
 
-/// Refuses, whatever is asked for.
-pub(crate) async fn refuse() -> Response {
-    let mut response = (StatusCode::BAD_REQUEST, PAGE).into_response();
-    let html = HeaderValue::from_static("text/html; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, html);
-    response
+/// Longest query, in bytes.
+const MAX_QUERY: usize = 32 * 1024;
+
+/// Answers a request in the query.
+pub(crate) async fn get(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<Response, PageError> {
+    let (head, _) = request.into_parts();
+    let query = head.uri.query().unwrap_or_default();
+    if query.len() > MAX_QUERY {
+        return Err(PageError {
+            status: StatusCode::URI_TOO_LONG,
+            ..FormError::TooLarge.into()
+        });
+    }
+    let form = Form::parse_repetitions(query.as_bytes())?;
+    answer(&state, &head.headers, &form, head.method == Method::HEAD).await
+}
+
+/// Answers a request in the body, exactly as one in the query (OpenID Connect Core §3.1.2.1).
+pub(crate) async fn post(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<Response, PageError> {
+    let (head, body) = request.into_parts();
+    let body: Bytes = form::read_body(&head, body).await?;
+    let form = Form::parse_repetitions(&body)?;
+    answer(&state, &head.headers, &form, false).await
+}
+
+async fn answer(
+    state: &AppState,
+    headers: &HeaderMap,
+    form: &Form<'_>,
+    is_head: bool,
+) -> Result<Response, PageError> {
+    // What is in memory counts only while the store can say that nothing changed.
+    state.confirmed()?;
+    let session = Cookies::of(headers, state.config())
+        .find_session(state)
+        .await?;
+    let request = match ValidatedAuthorizationRequest::validate(state, form) {
+        Ok(request) => request,
+        Err(AuthorizationError::Page(error)) => return Err(error.into()),
+        Err(AuthorizationError::OutOfOrder(error)) => return Err(error.into()),
+        Err(AuthorizationError::Redirect { to, fault }) => {
+            return refuse(state, &to, fault, session.as_ref());
+        }
+    };
+    if is_head {
+        return Ok(human::page(StatusCode::OK, String::new(), None));
+    }
+    ask(state, request, session.as_ref()).await
+}
+
+/// Takes a validated request to its person: to the login, to the question, or, where the person has
+/// allowed the same before, straight to the answer.
+async fn ask(
+    state: &AppState,
+    request: ValidatedAuthorizationRequest,
+    session: Option<&Session>,
+) -> Result<Response, PageError> {
+    let prompt = request.prompt();
+    let to = request.return_path().clone();
+    let now = state.clock().now();
+    let is_login_due =
+        session.is_none_or(|session| request.demands_login_after(session.authenticated_at, now));
+    // OpenID Connect Core §3.1.2.6: without a page there is only yes or an error.
+    if prompt.is_none && is_login_due {
+        return refuse(state, &to, AuthorizationFault::LoginRequired, session);
+    }
+    let waiting = WaitingAuthorization::open(state, request, session).await?;
+    let handle = Some(waiting.handle().expose());
+    let Some(session) = waiting.accepted_session(session) else {
+        return Ok(human::see_own(state, LOGIN, handle));
+    };
+    if waiting.is_remembered(state, session).await? {
+        return approve_silently(state, &waiting, session).await;
+    }
+    if prompt.is_none {
+        return refuse(
+            state,
+            &to,
+            AuthorizationFault::ConsentRequired,
+            Some(session),
+        );
+    }
+    Ok(human::see_own(state, CONSENT, handle))
+}
+
+/// Answers what the person allowed before, and need not be asked again.
+pub(super) async fn approve_silently(
+    state: &AppState,
+    waiting: &WaitingAuthorization,
+    session: &Session,
+) -> Result<Response, PageError> {
+    let scope = waiting.request().scope().clone();
+    let code = waiting.approve(state, session, scope).await?;
+    let issuer = state.config().authz.issuer.as_str();
+    let to = waiting.request().return_path();
+    Ok(human::see_other(&to.success(issuer, &code)))
+}
+
+/// Tells the client what is wrong; but nobody is sent to the address of a client that nobody
+/// vouches for before they have logged in (RFC 9700 §4.11.2).
+pub(super) fn refuse(
+    state: &AppState,
+    to: &ReturnPath,
+    fault: AuthorizationFault,
+    session: Option<&Session>,
+) -> Result<Response, PageError> {
+    if to.client.is_self_registered() && session.is_none() {
+        return Err(fault.into());
+    }
+    let cause = fault.to_string();
+    let (code, description) = fault.texts();
+    tracing::info!(
+        client.id = %to.client.id,
+        error = code,
+        cause,
+        "the authorization request was refused"
+    );
+    let issuer = state.config().authz.issuer.as_str();
+    Ok(human::see_other(&to.failure(issuer, code, description)))
 }

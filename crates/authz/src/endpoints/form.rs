@@ -63,16 +63,31 @@ fn is_form_type(value: &[u8]) -> bool {
         .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
 }
 
-/// A form whose parameters are decoded and not repeated.
+/// A form whose parameters are decoded.
 #[derive(Debug)]
 pub(crate) struct Form<'a> {
     parameters: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// Names that stand more than once and may not.
+    repeated: Vec<Cow<'a, str>>,
 }
 
 impl<'a> Form<'a> {
-    /// Decodes a body.
+    /// Decodes a body in which no parameter is repeated.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, FormError> {
+        let form = Self::parse_repetitions(body)?;
+        // OAuth 2.1 §3.2: parameters must not be included more than once.
+        if form.repeated.is_empty() {
+            Ok(form)
+        } else {
+            Err(FormError::Repeated)
+        }
+    }
+
+    /// Decodes a body or a query, and leaves repetitions to be judged one by one: where an error
+    /// goes depends on which parameter is repeated.
+    pub(crate) fn parse_repetitions(body: &'a [u8]) -> Result<Self, FormError> {
         let mut parameters: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::with_capacity(8);
+        let mut repeated = Vec::new();
         for pair in body
             .split(|byte| *byte == b'&')
             .filter(|pair| !pair.is_empty())
@@ -80,18 +95,25 @@ impl<'a> Form<'a> {
             let mut halves = pair.splitn(2, |byte| *byte == b'=');
             let mut half = || decode(halves.next().unwrap_or_default()).ok_or(FormError::Malformed);
             let (name, value) = (half()?, half()?);
-            // OAuth 2.1 §3.2: parameters must not be included more than once.
             if !REPEATABLE.contains(&name.as_ref())
                 && parameters.iter().any(|(one, _)| *one == name)
             {
-                return Err(FormError::Repeated);
+                repeated.push(name.clone());
             }
             if parameters.len() == MAX_PARAMETERS {
                 return Err(FormError::TooManyParameters);
             }
             parameters.push((name, value));
         }
-        Ok(Self { parameters })
+        Ok(Self {
+            parameters,
+            repeated,
+        })
+    }
+
+    /// Whether a parameter stands more than once although it may not.
+    pub(crate) fn is_repeated(&self, name: &str) -> bool {
+        self.repeated.iter().any(|one| one == name)
     }
 
     /// The value of a parameter; one without a value counts as absent (OAuth 2.1 §3.2).

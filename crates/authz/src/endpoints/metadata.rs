@@ -9,17 +9,30 @@ use portcullis_common::config::{Config, GrantType, TokenEndpointAuthMethod};
 use serde::Serialize;
 use url::Url;
 
+use crate::grants::IDENTITY_SCOPES;
 use crate::state::AppState;
 
 /// The authorization endpoint, below the issuer.
 pub(crate) const AUTHORIZE: &str = "/authorize";
 /// The token endpoint, below the issuer.
 pub(crate) const TOKEN: &str = "/token";
+/// The login page, below the issuer; no metadata names it.
+pub(crate) const LOGIN: &str = "/login";
+/// The page to log out, below the issuer; no metadata names it.
+pub(crate) const LOGOUT: &str = "/logout";
+/// The consent page, below the issuer; no metadata names it.
+pub(crate) const CONSENT: &str = "/consent";
+/// Revocation (RFC 7009), below the issuer.
+pub(crate) const REVOKE: &str = "/revoke";
+/// Introspection (RFC 7662), below the issuer.
+pub(crate) const INTROSPECT: &str = "/introspect";
+/// What a token says about its person (OpenID Connect Core 1.0 §5.3), below the issuer.
+pub(crate) const USERINFO: &str = "/userinfo";
 /// The published keys, below the issuer.
 pub(crate) const JWKS: &str = "/jwks";
 
 /// The grants that are built.
-pub(crate) const GRANTS: [GrantType; 1] = [GrantType::ClientCredentials];
+pub(crate) const GRANTS: [GrantType; 3] = GrantType::ALL;
 
 /// The document. Only what answers is in it: an endpoint gets its line here and its route in
 /// `router` together.
@@ -28,12 +41,18 @@ struct AuthorizationServerMetadata<'a> {
     issuer: &'a str,
     authorization_endpoint: String,
     token_endpoint: String,
+    revocation_endpoint: String,
+    introspection_endpoint: String,
+    userinfo_endpoint: String,
     jwks_uri: String,
     scopes_supported: Vec<&'a str>,
     response_types_supported: [&'a str; 1],
     response_modes_supported: [&'a str; 1],
     grant_types_supported: [&'a str; GRANTS.len()],
     token_endpoint_auth_methods_supported: [&'a str; TokenEndpointAuthMethod::ALL.len()],
+    revocation_endpoint_auth_methods_supported: [&'a str; TokenEndpointAuthMethod::ALL.len()],
+    // A public client cannot prove who it is, and so learns nothing about tokens.
+    introspection_endpoint_auth_methods_supported: [&'a str; 2],
     // Clients that speak MCP refuse to go on without S256 (MCP 2026-07-28, authorization, PKCE).
     code_challenge_methods_supported: [&'a str; 1],
     // RFC 9207 §3
@@ -53,18 +72,28 @@ pub(crate) fn render(config: &Config) -> Result<Bytes, serde_json::Error> {
         issuer: authz.issuer.as_str(),
         authorization_endpoint: authz.issuer.endpoint(AUTHORIZE),
         token_endpoint: authz.issuer.endpoint(TOKEN),
+        revocation_endpoint: authz.issuer.endpoint(REVOKE),
+        introspection_endpoint: authz.issuer.endpoint(INTROSPECT),
+        userinfo_endpoint: authz.issuer.endpoint(USERINFO),
         jwks_uri: authz.issuer.endpoint(JWKS),
         scopes_supported: config
             .scopes
             .declarations()
             .iter()
             .map(|scope| scope.name.as_str())
+            .chain(IDENTITY_SCOPES)
             .collect(),
         response_types_supported: ["code"],
         response_modes_supported: ["query"],
         grant_types_supported: GRANTS.map(GrantType::name),
         token_endpoint_auth_methods_supported: TokenEndpointAuthMethod::ALL
             .map(TokenEndpointAuthMethod::name),
+        revocation_endpoint_auth_methods_supported: TokenEndpointAuthMethod::ALL
+            .map(TokenEndpointAuthMethod::name),
+        introspection_endpoint_auth_methods_supported: [
+            TokenEndpointAuthMethod::ClientSecretBasic.name(),
+            TokenEndpointAuthMethod::ClientSecretPost.name(),
+        ],
         code_challenge_methods_supported: ["S256"],
         authorization_response_iss_parameter_supported: true,
         protected_resources: authz

@@ -1,12 +1,10 @@
 //! Client credentials (OAuth 2.1 §4.2): a program acts for itself.
 
 use portcullis_common::config::{GrantType, ResourceDeclaration};
-use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::Scope;
 
 use super::engine::{self, ClientCredentialsSteps};
-use super::{GrantError, TokenResponse, issue};
-use crate::clients::Client;
+use super::{GrantError, TokenResponse, issue, requested, target};
 use crate::clients::authentication::AuthenticatedClient;
 use crate::endpoints::form::Form;
 use crate::state::AppState;
@@ -17,11 +15,7 @@ pub(super) fn grant(
     client: &AuthenticatedClient,
     form: &Form<'_>,
 ) -> Result<TokenResponse, GrantError> {
-    let requested = form
-        .find("scope")
-        .map(str::parse::<Scope>)
-        .transpose()
-        .map_err(GrantError::ScopeMalformed)?;
+    let requested = requested::scope(form)?;
     let steps = Steps {
         state,
         client,
@@ -67,7 +61,7 @@ impl<'a> ClientCredentialsSteps for Steps<'a> {
     }
 
     fn target(&self) -> Result<&'a ResourceDeclaration, GrantError> {
-        find_resource(self.state, self.form)
+        target::find_resource(self.state, self.form)
     }
 
     fn negotiate(
@@ -75,64 +69,6 @@ impl<'a> ClientCredentialsSteps for Steps<'a> {
         target: &&'a ResourceDeclaration,
         requested: Option<&Scope>,
     ) -> Result<Scope, GrantError> {
-        negotiate_scope(self.state, self.client.client(), target, requested)
+        target::negotiate_scope(self.state, self.client.client(), target, requested)
     }
-}
-
-/// The resource the token is for (RFC 8707 §2): the one that is named, else the default.
-fn find_resource<'a>(
-    state: &'a AppState,
-    form: &Form<'_>,
-) -> Result<&'a ResourceDeclaration, GrantError> {
-    let authz = &state.config().authz;
-    let mut requested = None;
-    for text in form.all("resource") {
-        let resource = ResourceIndicator::parse(text).map_err(GrantError::ResourceMalformed)?;
-        // RFC 9068 §3: a token for several resources would let each act at the others.
-        if requested.as_ref().is_some_and(|one| *one != resource) {
-            return Err(GrantError::SeveralResources);
-        }
-        requested = Some(resource);
-    }
-    let wanted = requested
-        .as_ref()
-        .or(authz.default_resource.as_ref())
-        .ok_or(GrantError::NoDefaultResource)?;
-    authz
-        .resources
-        .iter()
-        .find(|resource| resource.identifier == *wanted)
-        .ok_or(GrantError::ResourceUnknown)
-}
-
-/// The scope of the token: what was asked for, whole or not at all, else the default.
-fn negotiate_scope(
-    state: &AppState,
-    client: &Client,
-    resource: &ResourceDeclaration,
-    requested: Option<&Scope>,
-) -> Result<Scope, GrantError> {
-    let hierarchy = &state.config().scopes;
-    if let Some(requested) = requested.filter(|scope| !scope.is_empty()) {
-        // RFC 9068 §3: every scope of a token means something to its audience.
-        let is_allowed =
-            requested.is_subset_of(&resource.scopes) && client.allows_scope(hierarchy, requested);
-        return is_allowed
-            .then(|| requested.clone())
-            .ok_or(GrantError::ScopeNotAllowed);
-    }
-    let default = state
-        .config()
-        .authz
-        .default_scopes
-        .intersection(&resource.scopes);
-    let scope = match &client.scope {
-        None => default,
-        Some(own) => default.intersection(&hierarchy.expand(own)),
-    };
-    // OAuth 2.1 §3.3: without a default the request fails.
-    if scope.is_empty() {
-        return Err(GrantError::ScopeEmpty);
-    }
-    Ok(scope)
 }

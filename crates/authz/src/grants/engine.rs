@@ -1,7 +1,10 @@
 //! The seam to oxide-auth: its state machines order a flow, and our own types decide every step.
 //!
-//! Nothing else names `oxide_auth`, and none of its types leaves this file. Its inputs are not
+//! Nothing else names `oxide_auth`, and none of its types leaves this module. Its inputs are not
 //! `Send`, so a flow is driven without an `await`.
+
+mod authorization;
+mod code;
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -12,6 +15,9 @@ use portcullis_common::config::GrantType;
 use portcullis_common::scope::Scope;
 
 use super::GrantError;
+
+pub(super) use authorization::{AuthorizationSteps, drive_authorization};
+pub(super) use code::{BoundGrant, CodeSteps, drive_code};
 
 /// The decisions of the client-credentials grant, in the order in which they are asked for.
 pub(super) trait ClientCredentialsSteps {

@@ -1,8 +1,19 @@
 //! Grants: one file for each, and the engine that orders their steps.
 
+pub(crate) mod approval;
+mod authorization_code;
+pub(crate) mod authorize;
 mod client_credentials;
+pub(crate) mod consent;
 mod engine;
 mod issue;
+mod narrowing;
+mod pkce;
+pub(crate) mod presented;
+pub(crate) mod refresh_token;
+mod requested;
+pub(crate) mod sealed_answer;
+mod target;
 
 use portcullis_common::config::GrantType;
 use portcullis_common::entropy::EntropyError;
@@ -14,8 +25,12 @@ use crate::clients::authentication::AuthenticatedClient;
 use crate::endpoints::form::Form;
 use crate::endpoints::metadata::GRANTS;
 use crate::state::AppState;
+use crate::store::StoreError;
 
-pub(crate) use issue::TokenResponse;
+use sealed_answer::SealError;
+
+pub(crate) use issue::{IdentityClaims, TokenResponse};
+pub(crate) use narrowing::IDENTITY_SCOPES;
 
 /// Why no token is issued.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +57,12 @@ pub(crate) enum GrantError {
     SeveralResources,
     #[error("no resource was asked for and none is the default")]
     NoDefaultResource,
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Seal(#[from] SealError),
     #[error("the engine ended the flow out of order")]
     OutOfOrder,
     #[error("the token could not be signed")]
@@ -50,8 +71,53 @@ pub(crate) enum GrantError {
     Entropy(#[from] EntropyError),
 }
 
+/// Why a code or a refresh token gives nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ExchangeError {
+    #[error("the request has no code")]
+    CodeMissing,
+    #[error("the request has no code_verifier")]
+    VerifierMissing,
+    #[error("the code is unknown or was forgotten")]
+    CodeUnknown,
+    #[error("the code was given to another client")]
+    CodeOfAnotherClient,
+    #[error("redirect_uri is not the one the code was sent to")]
+    RedirectUriMismatch,
+    #[error("the code has expired")]
+    CodeExpired,
+    #[error("too many wrong verifiers were sent with the code")]
+    CodeExhausted,
+    #[error("the verifier does not match the challenge")]
+    VerifierMismatch,
+    #[error("the code was redeemed before")]
+    CodeReplayed,
+    #[error("the code was redeemed by somebody else at the same moment")]
+    CodeLost,
+    #[error("the request has no refresh token")]
+    RefreshTokenMissing,
+    #[error("the refresh token is unknown")]
+    RefreshTokenUnknown,
+    #[error("the refresh token was given to another client")]
+    RefreshTokenOfAnotherClient,
+    #[error("the refresh token has expired")]
+    RefreshTokenExpired,
+    #[error("the refresh token was replaced, and its successor used")]
+    RefreshTokenReplayed,
+    #[error("the refresh token keeps being rotated by somebody else")]
+    RefreshTokenLost,
+    #[error("the grant has ended, or its account is disabled")]
+    GrantEnded,
+    #[error("nothing is left of what was granted")]
+    NothingLeft,
+    #[error("the scope is more than was granted")]
+    ScopeBeyondGrant,
+    #[error("the resource is not the one that was granted")]
+    ResourceNotGranted,
+}
+
 /// Answers a token request of an authenticated client.
-pub(crate) fn grant(
+pub(crate) async fn grant(
     state: &AppState,
     client: &AuthenticatedClient,
     form: &Form<'_>,
@@ -64,10 +130,8 @@ pub(crate) fn grant(
         .find(|grant| grant.name() == name)
         .ok_or(GrantError::GrantTypeUnsupported)?;
     match grant {
+        GrantType::AuthorizationCode => authorization_code::grant(state, client, form).await,
+        GrantType::RefreshToken => refresh_token::grant(state, client, form).await,
         GrantType::ClientCredentials => client_credentials::grant(state, client, form),
-        // Known to the configuration, and not in `GRANTS` until they are built.
-        GrantType::AuthorizationCode | GrantType::RefreshToken => {
-            Err(GrantError::GrantTypeUnsupported)
-        }
     }
 }

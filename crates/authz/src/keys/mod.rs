@@ -29,6 +29,9 @@ pub enum KeyRingError {
     /// A key could not be made or read.
     #[error(transparent)]
     Key(#[from] jws::KeyError),
+    /// The public half of a key of ours cannot verify.
+    #[error("a public key of ours cannot be read back: {0}")]
+    Public(#[from] jws::JwkError),
     /// The random source failed.
     #[error(transparent)]
     Entropy(#[from] portcullis_common::entropy::EntropyError),

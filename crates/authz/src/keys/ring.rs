@@ -6,7 +6,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use portcullis_common::clock::Timestamp;
 use portcullis_common::entropy::Entropy;
-use portcullis_common::jws::SigningKey;
+use portcullis_common::jws::{SigningKey, VerifyingKey};
+use portcullis_common::token::UnverifiedToken;
 use serde_json::json;
 
 use super::sealing::Sealing;
@@ -29,6 +30,8 @@ pub(crate) struct KeySet {
     pub(crate) active: SigningKey,
     /// The published set (RFC 7517 §5), ready to be sent.
     pub(crate) jwks: Bytes,
+    /// The published keys, ready to verify.
+    verifying: Vec<VerifyingKey>,
     /// What the store said.
     records: Vec<SigningKeyRecord>,
 }
@@ -108,9 +111,11 @@ impl KeySet {
             |record: &&SigningKeyRecord| record.published_until.is_none_or(|end| end > now);
         let mut active = None;
         let mut keys = Vec::with_capacity(records.len());
+        let mut verifying = Vec::with_capacity(records.len());
         for record in records.iter().filter(is_published) {
             let pkcs8 = sealing.open(&record.kid, &record.private_key)?;
             let key = SigningKey::from_pkcs8(record.algorithm, pkcs8.to_vec())?;
+            verifying.extend(VerifyingKey::from_jwk(key.public_jwk())?);
             keys.push(key.public_jwk().clone());
             if record.state == KeyState::Active {
                 active = Some(key);
@@ -119,8 +124,21 @@ impl KeySet {
         Ok(Self {
             active: active.ok_or(KeyRingError::NoActiveKey)?,
             jwks: Bytes::from(json!({ "keys": keys }).to_string()),
+            verifying,
             records,
         })
+    }
+
+    /// The payload of a token that one of the published keys has signed, if its header says it is
+    /// of this type.
+    pub(crate) fn verify(&self, token_type: &str, token: &str) -> Option<Vec<u8>> {
+        let unverified = UnverifiedToken::parse(token).ok()?;
+        if unverified.token_type() != token_type {
+            return None;
+        }
+        let mut keys = self.verifying.iter();
+        let key = keys.find(|key| key.kid() == unverified.key_id())?;
+        key.verify_compact(token).ok()
     }
 
     fn live(&self, state: KeyState) -> Option<&SigningKeyRecord> {

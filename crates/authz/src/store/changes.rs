@@ -7,6 +7,7 @@ use super::{Store, StoreError};
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Topic {
     Clients,
+    Grants,
     Keys,
 }
 
@@ -14,6 +15,7 @@ impl Topic {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Clients => "clients",
+            Self::Grants => "grants",
             Self::Keys => "keys",
         }
     }

@@ -8,6 +8,7 @@ use portcullis_common::secret::SecretHash;
 
 use super::changes::{COUNT_CHANGE, Topic};
 use super::engine::{End, read, row, transaction};
+use super::grants::{END_GRANTS_OF_CLIENT, GrantEnd};
 use super::{Store, StoreError};
 use crate::clients::{Client, ClientId, Credential};
 
@@ -146,22 +147,34 @@ impl Store {
         rows.into_iter().map(Client::try_from).collect()
     }
 
-    /// Removes a client.
-    pub async fn remove_client(&self, id: &ClientId) -> Result<RemoveClient, StoreError> {
+    /// Removes a client, and ends what people allowed it.
+    pub async fn remove_client(
+        &self,
+        id: &ClientId,
+        now: Timestamp,
+    ) -> Result<RemoveClient, StoreError> {
         let id = id.as_str().to_owned();
         transaction!(self, |connection| {
             let removed = sqlx::query("DELETE FROM clients WHERE client_id = $1")
-                .bind(id)
+                .bind(id.as_str())
                 .execute(&mut *connection)
                 .await?
                 .rows_affected();
             if removed == 0 {
                 return Ok(End::Undo(RemoveClient::Unknown));
             }
-            sqlx::query(COUNT_CHANGE)
-                .bind(Topic::Clients.name())
+            sqlx::query(END_GRANTS_OF_CLIENT)
+                .bind(now.seconds())
+                .bind(GrantEnd::ClientRemoved.name())
+                .bind(id)
                 .execute(&mut *connection)
                 .await?;
+            for topic in [Topic::Clients, Topic::Grants] {
+                sqlx::query(COUNT_CHANGE)
+                    .bind(topic.name())
+                    .execute(&mut *connection)
+                    .await?;
+            }
             Ok(End::Keep(RemoveClient::Removed))
         })
     }

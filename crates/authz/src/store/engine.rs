@@ -74,9 +74,11 @@ macro_rules! read {
 
 /// Defines the struct of a row and how it is read by column name on both engines.
 macro_rules! row {
-    ($(#[$attribute:meta])* struct $name:ident { $($field:ident: $type:ty),+ $(,)? }) => {
+    ($(#[$attribute:meta])* $visibility:vis struct $name:ident {
+        $($field:ident: $type:ty),+ $(,)?
+    }) => {
         $(#[$attribute])*
-        struct $name { $($field: $type),+ }
+        $visibility struct $name { $($field: $type),+ }
 
         impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for $name
         where
@@ -91,6 +93,20 @@ macro_rules! row {
 }
 
 pub(super) use {read, row, transaction};
+
+/// Two rows that one statement joined; their columns have different names.
+pub(super) struct Joined<A, B>(pub(super) A, pub(super) B);
+
+impl<'r, R, A, B> sqlx::FromRow<'r, R> for Joined<A, B>
+where
+    R: sqlx::Row,
+    A: sqlx::FromRow<'r, R>,
+    B: sqlx::FromRow<'r, R>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        Ok(Self(A::from_row(row)?, B::from_row(row)?))
+    }
+}
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {

@@ -4,24 +4,41 @@
 //! one whole transaction; it states what it relies on in its `WHERE` and answers with an outcome.
 //! Nobody outside holds a transaction. Raw secrets never come in here, only their hashes.
 
+mod accounts;
+mod approvals;
+mod authorization_requests;
 mod changes;
 mod clients;
+mod codes;
 mod engine;
 mod error;
 mod files;
+mod grants;
 mod migrations;
 mod postgres;
+mod refresh_tokens;
+mod revoked_tokens;
+mod sessions;
 mod signing_keys;
 mod sqlite;
+mod sweeps;
 mod url;
 mod writer;
 
 use portcullis_common::clock::Clock;
 use portcullis_common::config::{MigrateMode, StoreConfig};
 
+pub(crate) use accounts::{ChangeAccount, FirstStart, InsertAccount};
+pub(crate) use approvals::{Decision, RecordApproval, RememberedConsent};
 pub use changes::ChangeCounters;
 pub use clients::{InsertClient, RemoveClient};
+pub(crate) use codes::{CodeRecord, FindCode, RedeemCode, Redemption};
 pub use error::{SchemaError, StoreError};
+pub(crate) use grants::{EndGrant, GrantEnd, GrantRecord};
+pub(crate) use refresh_tokens::{
+    NewRefreshToken, RefreshTokenRecord, RefreshTokenState, RotateRefreshToken, Rotation,
+};
+pub(crate) use sessions::{NewSession, OpenSession};
 pub use signing_keys::{
     InitialiseKeys, KeyState, NewSigningKey, RotateKeys, SigningKeyRecord, StoredPrivateKey,
 };

@@ -51,7 +51,7 @@ on_both_engines! {
 
         let config = &elsewhere.state.config().authz;
         let id = added.client.id.as_str();
-        admin::remove(elsewhere.state.store(), config, id).await.unwrap();
+        admin::remove(elsewhere.state.store(), config, elsewhere.clock.as_ref(), id).await.unwrap();
         authz.state.refresh().await.unwrap();
         authz.token(basic, GRANT).await.expect_error(401, "invalid_client");
     }
@@ -185,10 +185,10 @@ async fn an_id_is_given_once_and_a_client_of_the_configuration_is_changed_only_t
         Err(ClientAdminError::IdTaken(_))
     ));
     let (store, config) = (authz.state.store(), &authz.state.config().authz);
-    let removed = admin::remove(store, config, BASIC.0).await;
+    let removed = admin::remove(store, config, authz.clock.as_ref(), BASIC.0).await;
     assert!(matches!(removed, Err(ClientAdminError::Configured(_))));
     for unknown in ["nobody", "", "a b"] {
-        let removed = admin::remove(store, config, unknown).await;
+        let removed = admin::remove(store, config, authz.clock.as_ref(), unknown).await;
         assert!(
             matches!(removed, Err(ClientAdminError::Unknown(_))),
             "{unknown}"
@@ -215,7 +215,16 @@ async fn a_list_shows_configured_and_stored_clients_and_no_secret() {
         .collect();
     assert_eq!(
         ids,
-        ["svc-basic", "svc-post", "svc-writer", "web", "app", "mine"]
+        [
+            "svc-basic",
+            "svc-post",
+            "svc-writer",
+            "web",
+            "cli",
+            "spa",
+            "app",
+            "mine"
+        ]
     );
     let shown = admin::show(store, config, "mine").await.unwrap();
     assert_eq!(shown.scope.unwrap().to_string(), "mcp:read");

@@ -3,11 +3,15 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod access_tokens;
+mod authorize;
 mod clients;
+mod code_exchange;
+mod consent;
 mod cross_origin;
 mod keys;
 mod metadata;
 mod outages;
+mod people;
 mod resource_indicators;
 mod scopes;
 mod store;

@@ -31,13 +31,24 @@ async fn the_document_says_what_answers_and_nothing_more() {
             "issuer": ISSUER,
             "authorization_endpoint": "http://localhost:8080/authorize",
             "token_endpoint": "http://localhost:8080/token",
+            "revocation_endpoint": "http://localhost:8080/revoke",
+            "introspection_endpoint": "http://localhost:8080/introspect",
+            "userinfo_endpoint": "http://localhost:8080/userinfo",
             "jwks_uri": "http://localhost:8080/jwks",
-            "scopes_supported": ["mcp:read", "mcp:write", "mcp:infer"],
+            "scopes_supported": [
+                "mcp:read", "mcp:write", "mcp:infer", "openid", "profile", "email",
+                "offline_access"
+            ],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
-            "grant_types_supported": ["client_credentials"],
+            "grant_types_supported":
+                ["authorization_code", "refresh_token", "client_credentials"],
             "token_endpoint_auth_methods_supported":
                 ["none", "client_secret_basic", "client_secret_post"],
+            "revocation_endpoint_auth_methods_supported":
+                ["none", "client_secret_basic", "client_secret_post"],
+            "introspection_endpoint_auth_methods_supported":
+                ["client_secret_basic", "client_secret_post"],
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": true,
             "protected_resources": [MCP, FILES],
@@ -89,7 +100,7 @@ async fn every_endpoint_that_the_document_names_answers() {
             assert!(!answer.status.is_server_error(), "{name}");
             count += 1;
         }
-        assert_eq!(count, 3);
+        assert_eq!(count, 6);
     }
 }
 
@@ -165,23 +176,4 @@ async fn documents_may_be_cached_for_at_most_the_overlap_of_a_rotation() {
         assert_eq!(answer.header("set-cookie"), "");
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
     }
-}
-
-#[tokio::test]
-async fn the_authorization_endpoint_sends_nobody_anywhere_while_there_is_no_login() {
-    let database = TestDatabase::sqlite();
-    let authz = Authz::start(&database).await;
-    let query =
-        "?response_type=code&client_id=app&redirect_uri=https%3A%2F%2Fevil.example&state=%3Cb%3E";
-    let answer = authz.get(&format!("/authorize{query}")).await;
-    assert_eq!(answer.status, 400);
-    assert_eq!(answer.header("location"), "");
-    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
-    assert_eq!(answer.header("x-frame-options"), "DENY");
-    assert_eq!(answer.header("cache-control"), "no-store");
-    assert_eq!(answer.header("access-control-allow-origin"), "");
-    assert!(
-        !answer.text().contains("<b>"),
-        "nothing of the request is echoed"
-    );
 }

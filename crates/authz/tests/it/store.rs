@@ -72,8 +72,8 @@ on_both_engines! {
         let id = ClientId::parse("svc").unwrap();
         assert_eq!(store.insert_client(&client("svc")).await.unwrap(), InsertClient::Created);
         assert_eq!(store.insert_client(&client("svc")).await.unwrap(), InsertClient::IdTaken);
-        assert_eq!(store.remove_client(&id).await.unwrap(), RemoveClient::Removed);
-        assert_eq!(store.remove_client(&id).await.unwrap(), RemoveClient::Unknown);
+        assert_eq!(store.remove_client(&id, START).await.unwrap(), RemoveClient::Removed);
+        assert_eq!(store.remove_client(&id, START).await.unwrap(), RemoveClient::Unknown);
         assert_eq!(store.insert_client(&client("svc")).await.unwrap(), InsertClient::Created);
     }
 

@@ -290,8 +290,8 @@ async fn a_grant_that_is_not_offered_is_refused() {
         ("password", "unsupported_grant_type"),
         ("implicit", "unsupported_grant_type"),
         ("CLIENT_CREDENTIALS", "unsupported_grant_type"),
-        ("authorization_code", "unsupported_grant_type"),
-        ("refresh_token", "unsupported_grant_type"),
+        ("authorization_code", "unauthorized_client"),
+        ("refresh_token", "unauthorized_client"),
         (
             "urn:ietf:params:oauth:grant-type:token-exchange",
             "unsupported_grant_type",

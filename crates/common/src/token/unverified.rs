@@ -69,6 +69,16 @@ impl<'a> UnverifiedToken<'a> {
             },
         })
     }
+
+    /// `typ` in lower case and without `application/`.
+    pub fn token_type(&self) -> &str {
+        &self.token_type
+    }
+
+    /// `kid`
+    pub fn key_id(&self) -> &str {
+        &self.kid
+    }
 }
 
 /// A base64url part that holds a JSON object.

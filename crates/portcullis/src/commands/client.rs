@@ -128,7 +128,7 @@ async fn remove(
     json: bool,
 ) -> Result<(), Failure> {
     let store = context.store(config).await?;
-    admin::remove(&store, &config.authz, id).await?;
+    admin::remove(&store, &config.authz, &SystemClock, id).await?;
     store.close().await;
     if json {
         context.output.json(&json!({ "removed": id }));

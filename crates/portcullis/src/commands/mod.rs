@@ -2,10 +2,12 @@
 
 mod client;
 mod config;
+mod greeting;
 mod health;
 mod key;
 mod serve;
 mod token;
+mod user;
 
 use std::path::Path;
 
@@ -64,6 +66,7 @@ pub async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result
         Command::Migrate => migrate(context).await,
         Command::Health(options) => health::run(context, options).await,
         Command::Client(command) => client::run(context, command).await,
+        Command::User(command) => user::run(context, command).await,
         Command::Key(command) => key::run(context, command).await,
         Command::Token(options) => token::run(context, options).await,
         Command::Config(command) => config::run(context, &command),

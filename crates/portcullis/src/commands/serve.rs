@@ -1,12 +1,11 @@
 //! `portcullis serve|authz|resource`
 
-use portcullis_common::config::{Config, Role};
+use portcullis_common::config::Role;
 use portcullis_common::telemetry;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Context, Failure};
+use super::{Context, Failure, greeting};
 use crate::app::{Ambient, App};
-use crate::output::Output;
 use crate::settings;
 
 pub(super) async fn run(context: Context<'_>, role: Role) -> Result<(), Failure> {
@@ -21,9 +20,14 @@ pub(super) async fn run(context: Context<'_>, role: Role) -> Result<(), Failure>
     let ambient = Ambient::system(&config)?;
     let app = App::open(role, config.clone(), ambient).await?;
     tracing::info!(address = %app.address(), version = env!("CARGO_PKG_VERSION"), "listening");
+    let first = match app.authz() {
+        Some(authz) => greeting::first_account(*context.output, &config, authz).await?,
+        None => None,
+    };
     if context.output.is_terminal() {
-        greet(*context.output, role, &config);
+        greeting::greet(*context.output, role, &config, first.as_ref());
     }
+    drop(first);
     app.run(async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -32,28 +36,4 @@ pub(super) async fn run(context: Context<'_>, role: Role) -> Result<(), Failure>
     })
     .await;
     Ok(())
-}
-
-/// What to do next, for a person at a terminal.
-fn greet(output: Output, role: Role, config: &Config) {
-    output.line("");
-    output.line("Portcullis is up. Ctrl-C stops it.");
-    if role != Role::Authz {
-        output.line(format_args!(
-            "  MCP endpoint   {}",
-            config.resource.identifier
-        ));
-        output.line(format_args!(
-            "  documentation  {}/docs",
-            config.server.public_url
-        ));
-    }
-    if role != Role::Resource {
-        output.line(format_args!("  issuer         {}", config.authz.issuer));
-        output.line("");
-        output.line("Let an agent in:");
-        output.line("  portcullis client add my-agent --grant client_credentials --scope 'mcp:read mcp:write'");
-        output.line("  PORTCULLIS_CLIENT_SECRET=… portcullis token --client-id …");
-    }
-    output.line("");
 }

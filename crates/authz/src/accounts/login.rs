@@ -1,0 +1,117 @@
+//! Logging in with a password.
+
+use portcullis_common::client_address::ClientAddress;
+use portcullis_common::entropy::EntropyError;
+
+use super::lockout::{Locked, Pair};
+use super::session::{SessionHash, SessionId};
+use super::{AccountState, Password, PasswordPoolError, Username};
+use crate::state::AppState;
+use crate::store::{NewSession, OpenSession, StoreError};
+
+/// Why nobody is logged in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoginError {
+    #[error("too many attempts for this account from this source")]
+    Locked(Locked),
+    /// Unknown, disabled and wrong are one answer; the log tells them apart.
+    #[error("the name or the password is wrong")]
+    Wrong,
+    #[error(transparent)]
+    Pool(#[from] PasswordPoolError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+}
+
+/// What a person entered, and where they sit.
+#[derive(Debug)]
+pub(crate) struct Attempt<'a> {
+    pub(crate) username: &'a str,
+    pub(crate) password: &'a str,
+    pub(crate) source: ClientAddress,
+    /// The session that this browser has already; it ends.
+    pub(crate) replaces: Option<SessionHash>,
+}
+
+/// Compares name and password and begins a session, always with a new id (OWASP: session fixation).
+pub(crate) async fn log_in(
+    state: &AppState,
+    attempt: &Attempt<'_>,
+) -> Result<SessionId, LoginError> {
+    let username = Username::parse(attempt.username.trim()).ok();
+    let name = username.as_ref().map_or(attempt.username, Username::as_str);
+    let pair = Pair::new(name, attempt.source);
+    // Before the hashing, so that guesses in parallel do not overrun the budget.
+    state
+        .logins()
+        .take(&pair, state.clock().now())
+        .map_err(|locked| {
+            log(attempt, "locked");
+            LoginError::Locked(locked)
+        })?;
+    // Longer ones are refused before they cost anything, the same for every name.
+    let Ok(password) = Password::parse(attempt.password) else {
+        log(attempt, "password out of bounds");
+        return Err(LoginError::Wrong);
+    };
+    let found = match &username {
+        Some(username) => state.store().find_account(username).await?,
+        None => None,
+    };
+    // An unknown name costs what a known one does.
+    let hash = found.as_ref().map(|(_, hash)| hash);
+    let is_right = state.passwords().verify(password, hash).await?;
+    let (account, verified) = match found {
+        Some((account, hash)) if is_right && account.state == AccountState::Enabled => {
+            (account, hash)
+        }
+        Some((account, _)) => {
+            log(
+                attempt,
+                if is_right {
+                    "disabled"
+                } else {
+                    "wrong password"
+                },
+            );
+            tracing::debug!(
+                account.id = account.id.as_str(),
+                "the account of the attempt"
+            );
+            return Err(LoginError::Wrong);
+        }
+        None => {
+            log(attempt, "unknown account");
+            return Err(LoginError::Wrong);
+        }
+    };
+    let id = SessionId::generate(state.entropy())?;
+    let now = state.clock().now();
+    let new = NewSession {
+        hash: id.hash(),
+        account_id: account.id.clone(),
+        verified,
+        replaces: attempt.replaces,
+        now,
+        expires_at: now.plus(state.config().authz.session_ttl),
+    };
+    if state.store().open_session(new).await? == OpenSession::Refused {
+        log(attempt, "the account changed meanwhile");
+        return Err(LoginError::Wrong);
+    }
+    state.logins().forgive(&pair);
+    tracing::info!(
+        account.id = account.id.as_str(),
+        client.address = %attempt.source.0,
+        outcome = "logged in",
+        "login"
+    );
+    Ok(id)
+}
+
+/// Without the name that was entered: people type passwords into the wrong field.
+fn log(attempt: &Attempt<'_>, outcome: &'static str) {
+    tracing::info!(client.address = %attempt.source.0, outcome, "login");
+}
