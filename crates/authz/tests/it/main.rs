@@ -9,6 +9,8 @@ mod cross_origin;
 mod keys;
 mod metadata;
 mod outages;
+mod refresh;
+mod refresh_family;
 mod resource_indicators;
 mod scopes;
 mod store;
