@@ -1,5 +1,7 @@
 //! RFC 7009: a client gives back its own tokens.
 
+use axum::body::Body;
+use http::Request;
 use portcullis_testkit::authz::{Answer, BASIC, MCP};
 use portcullis_testkit::database::TestDatabase;
 use portcullis_testkit::grants::{Approve, NATIVE, OTHER_NATIVE, People, SITE, Tokens};
@@ -154,6 +156,22 @@ async fn a_revocation_needs_a_client_and_a_token() {
         .await;
     in_query.expect_error(400, "invalid_request");
     Tokens::read(&people.refresh(&tokens.refresh).await);
+}
+
+#[tokio::test]
+async fn revocation_and_introspection_have_one_method() {
+    let people = start().await;
+    for path in ["/revoke", "/introspect"] {
+        for method in ["GET", "HEAD", "PUT", "DELETE"] {
+            let request = Request::builder().method(method).uri(path);
+            let answer = people
+                .authz
+                .send(request.body(Body::empty()).unwrap())
+                .await;
+            assert_eq!(answer.status, 405, "{method} {path}");
+            assert_eq!(answer.header("allow"), "POST", "{method} {path}");
+        }
+    }
 }
 
 #[tokio::test]
