@@ -236,8 +236,14 @@ impl Authz {
 
     /// Starts one with another configuration and a clock that others share.
     pub async fn start_at(config: Config, clock: Arc<ManualClock>) -> Self {
+        Self::start_seeded(config, clock, 1).await
+    }
+
+    /// Starts one whose random numbers are not those of the others, which a second server on the
+    /// same database needs.
+    pub async fn start_seeded(config: Config, clock: Arc<ManualClock>, seed: u64) -> Self {
         let shared_clock: SharedClock = Arc::clone(&clock) as _;
-        let entropy: SharedEntropy = SeededEntropy::new(1);
+        let entropy: SharedEntropy = SeededEntropy::new(seed);
         let state = AppState::open(Arc::new(config), shared_clock, entropy)
             .await
             .unwrap();
