@@ -8,7 +8,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
 use portcullis_authz::router::router;
 use portcullis_authz::state::AppState;
 use portcullis_common::clock::SharedClock;
@@ -271,6 +272,12 @@ impl Authz {
         self.send(token_request(basic, body)).await
     }
 
+    /// Registers a client.
+    pub async fn register(&self, metadata: &Value) -> Answer {
+        self.send(json_request(Method::POST, "/register", None, metadata))
+            .await
+    }
+
     /// Gets a token for [`BASIC`] with the default scope and resource.
     pub async fn issue(&self) -> String {
         let answer = self
@@ -297,6 +304,23 @@ pub fn token_request(basic: Option<(&str, &str)>, body: &str) -> Request<Body> {
         request = request.header(AUTHORIZATION, basic_header(id, secret));
     }
     request.body(Body::from(body.to_owned())).unwrap()
+}
+
+/// A request with a JSON body, and with a bearer token if there is one.
+pub fn json_request(
+    method: Method,
+    path: &str,
+    bearer: Option<&str>,
+    body: &Value,
+) -> Request<Body> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(CONTENT_TYPE, "application/json");
+    if let Some(token) = bearer {
+        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+    }
+    request.body(Body::from(body.to_string())).unwrap()
 }
 
 /// The content type of a form.

@@ -48,12 +48,6 @@ impl Client {
             .ok_or(RedirectUriError::Unknown)
     }
 
-    /// Whether nobody but itself vouches for its name: it registered itself.
-    pub(crate) const fn is_self_registered(&self) -> bool {
-        // Operators make all clients, until clients can register.
-        false
-    }
-
     /// A digest of what a person is shown of this client, so that a change is noticed.
     pub(crate) fn digest(&self) -> String {
         let shown = serde_json::json!([self.name, self.redirect_uris, self.is_public()]);

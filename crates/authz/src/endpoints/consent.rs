@@ -106,7 +106,7 @@ fn show(
     let request = waiting.request();
     let (client, redirect_uri) = (request.client(), request.redirect_uri());
     let handle = waiting.handle().expose();
-    let is_unverified = client.is_self_registered();
+    let is_unverified = client.is_self_registered;
     let body = pages::print(&ConsentPage {
         base: &state.config().authz.issuer.path(),
         csrf: &binding(secret, handle).token(),

@@ -32,6 +32,7 @@ fn client(id: &str) -> Client {
         scope: Some("mcp:read mcp:write".parse().unwrap()),
         introspect: vec![ResourceIndicator::parse("https://h/mcp").unwrap()],
         created_at: START,
+        is_self_registered: false,
     }
 }
 
