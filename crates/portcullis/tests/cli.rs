@@ -135,6 +135,7 @@ fn every_command_explains_itself_and_wrong_usage_is_exit_code_2() {
         "client list",
         "client show",
         "client remove",
+        "client invite",
         "key",
         "key list",
         "key rotate",
@@ -152,6 +153,8 @@ fn every_command_explains_itself_and_wrong_usage_is_exit_code_2() {
     for wrong in [
         &["nonsense"][..],
         &["client", "add"],
+        &["client", "invite", "--uses", "0"],
+        &["client", "invite", "--ttl", "1"],
         &["key", "rotate", "--nonsense"],
     ] {
         assert_eq!(folder.run(wrong).status.code(), Some(2), "{wrong:?}");
@@ -225,6 +228,43 @@ fn clients_are_made_listed_shown_and_removed_without_a_server() {
     assert_eq!(missing.status.code(), Some(1));
     let refused = folder.run(&["client", "add", "X", "--auth-method", "private_key_jwt"]);
     assert!(text(&refused.stderr).contains("private_key_jwt is not built yet"));
+}
+
+#[test]
+fn an_invitation_made_beside_a_running_server_lets_a_client_register_and_be_listed() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let made = folder.json(&["client", "invite", "--json"]);
+    assert_eq!(made["uses"], 10);
+    let token = made["initial_access_token"].as_str().unwrap();
+    let plain = folder.run(&["client", "invite", "--uses", "1", "--ttl", "5m"]);
+    assert_eq!(
+        text(&plain.stdout).trim().len(),
+        43,
+        "256 bits as base64url"
+    );
+    let body = r#"{"client_name":"Job","grant_types":["client_credentials"]}"#;
+    let mut stream = TcpStream::connect(("127.0.0.1", folder.port)).unwrap();
+    let request = format!(
+        "POST /register HTTP/1.1\r\nhost: localhost:{}\r\nauthorization: Bearer {token}\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        folder.port,
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    let listed = folder.json(&["client", "list", "--json"]);
+    let client = &listed.as_array().unwrap()[0];
+    assert_eq!(client["client_name"], "Job");
+    assert_eq!(client["self_registered"], true);
+    let id = client["client_id"].as_str().unwrap();
+    let lines = folder.run(&["client", "list"]);
+    assert!(text(&lines.stdout).contains("(registered itself)"));
+    folder.json(&["client", "remove", id, "--json"]);
+    let (_, log) = server.stop();
+    assert!(!log.contains(token), "{log}");
 }
 
 #[test]
