@@ -268,6 +268,68 @@ fn an_invitation_made_beside_a_running_server_lets_a_client_register_and_be_list
 }
 
 #[test]
+fn the_registration_script_keeps_a_client_that_works_and_makes_no_second_one() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let url = format!("http://localhost:{}", folder.port);
+    let binary = Path::new(env!("CARGO_BIN_EXE_portcullis"));
+    let path = format!(
+        "{}:/usr/local/bin:/usr/bin:/bin",
+        binary.parent().unwrap().display()
+    );
+    let file = folder.path().join("client.env");
+    std::fs::write(&file, "OTHER=kept\nCLIENT_ID=gone\nCLIENT_SECRET=gone\n").unwrap();
+    let script = |name: &str, arguments: &[&str]| -> String {
+        let output = Command::new(format!("{root}/{name}"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .env_clear()
+            .env("PATH", &path)
+            .env("HOME", folder.path())
+            .env("PORTCULLIS_URL", &url)
+            .env(
+                "PORTCULLIS_SERVER_LISTEN",
+                format!("127.0.0.1:{}", folder.port),
+            )
+            .env("ENV_FILE", &file)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{name}: {output:?}");
+        text(&output.stdout)
+    };
+    let arguments = ["--auto-update", "--env-file", file.to_str().unwrap()];
+    let first = script("scripts/setup_dcr.sh", &arguments);
+    assert!(first.contains("is registered"), "{first}");
+    let kept = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        kept.starts_with("OTHER=kept\n") && !kept.contains("gone"),
+        "{kept}"
+    );
+    assert_eq!(
+        std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let token = script("examples/curl-client/get_token.sh", &["--no-save"]);
+    assert_eq!(token.trim().split('.').count(), 3, "{token}");
+
+    let second = script("scripts/setup_dcr.sh", &arguments);
+    assert!(second.contains("still works"), "{second}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), kept);
+    let clients = folder.json(&["client", "list", "--json"]);
+    assert_eq!(clients.as_array().unwrap().len(), 1);
+    let printed = script(
+        "scripts/setup_dcr.sh",
+        &["--scopes", "mcp:read", "--issuer", &url],
+    );
+    assert!(
+        printed.contains("\nSCOPE=mcp:read\nCLIENT_ID="),
+        "{printed}"
+    );
+    server.stop();
+}
+
+#[test]
 fn a_server_starts_with_nothing_keeps_its_files_private_and_stops_in_order() {
     let folder = Folder::new();
     let server = folder.serve();
