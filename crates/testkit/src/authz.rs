@@ -8,8 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::BodyExt as _;
+use http::{Method, Request, StatusCode};
 use portcullis_authz::router::router;
 use portcullis_authz::state::AppState;
 use portcullis_common::clock::SharedClock;
@@ -23,6 +22,7 @@ use portcullis_common::issuer::Issuer;
 use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::{Scope, ScopeDeclaration, ScopeHierarchy, ScopeToken};
 use portcullis_common::secret::ClientSecret;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 

@@ -162,7 +162,11 @@ impl ValidatedAuthorizationRequest {
             Some(id) => state.clients().find(id).await?,
             None => None,
         };
-        let steps = Steps { state, form, client };
+        let steps = Steps {
+            state,
+            form,
+            client,
+        };
         let (asker, bound, scope) = engine::drive_authorization(&steps)?;
         Ok(Self {
             asker,
@@ -290,10 +294,7 @@ fn tell(to: &ReturnPath, fault: AuthorizationFault) -> AuthorizationError {
 }
 
 /// OAuth 2.1 §4.1.2.1: as long as one of the two is not sure, nobody is redirected.
-fn find_asker(
-    client: Option<&Arc<Client>>,
-    form: &Form<'_>,
-) -> Result<ReturnPath, UnknownAsker> {
+fn find_asker(client: Option<&Arc<Client>>, form: &Form<'_>) -> Result<ReturnPath, UnknownAsker> {
     if form.is_repeated("client_id") {
         return Err(UnknownAsker::ClientRepeated);
     }
