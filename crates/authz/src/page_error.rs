@@ -79,7 +79,7 @@ impl PageError {
             StatusCode::INTERNAL_SERVER_ERROR,
             "Something went wrong here",
             "This is a mistake of the server, not yours.",
-            "Try again. If it happens again, tell the operator the number below.",
+            "Try again. If it happens again, tell the operator the number of the request below.",
         )
     }
 

@@ -227,9 +227,8 @@ impl Browser {
         if answer.location().is_none() {
             answer = self.approves(&answer).await;
         }
-        answer
-            .parameter("code")
-            .unwrap_or_else(|| panic!("{answer:?}"))
+        let code = answer.parameter("code");
+        code.unwrap_or_else(|| unreachable!("{answer:?}"))
     }
 }
 

@@ -3,13 +3,14 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
-use portcullis_common::scope::{Scope, ScopeToken};
+use portcullis_common::scope::Scope;
 
 use super::authorize::{approve_silently, refuse};
 use super::form::{self, Form, FormError};
 use super::human::{self, Cookies, ForgeryError, FormBinding};
 use super::metadata::LOGIN;
 use crate::accounts::session::{RequestHandle, Session, SessionId};
+use crate::grants::IDENTITY_SCOPES;
 use crate::grants::authorize::AuthorizationFault;
 use crate::grants::consent::WaitingAuthorization;
 use crate::page_error::PageError;
@@ -140,9 +141,9 @@ fn scope_lines<'a>(state: &'a AppState, scope: &'a Scope) -> Vec<ScopeLine<'a>> 
             name: declaration.name.as_str(),
             text: &declaration.text,
         });
-    let own = scope
-        .iter()
-        .map(ScopeToken::as_str)
+    let own = IDENTITY_SCOPES
+        .into_iter()
+        .filter(|name| scope.contains(name))
         .filter_map(|name| Some((name, own_text(name)?)))
         .map(|(name, text)| ScopeLine { name, text });
     of_resource.chain(own).collect()

@@ -87,7 +87,8 @@ on_both_engines! {
         for task in tasks {
             made.extend(task.await.unwrap());
         }
-        let [first] = made.as_slice() else { panic!("{made:?}") };
+        assert_eq!(made.len(), 1);
+        let first = &made[0];
         let mut browser = Browser::new(&authz);
         browser.is_logged_in_as("admin", first.password.expose()).await;
         assert!(is_logged_in(&mut browser).await);
