@@ -168,6 +168,7 @@ mod tests {
             scope: None,
             introspect: Vec::new(),
             created_at: Timestamp::from_seconds(0),
+            is_self_registered: false,
         }
     }
 

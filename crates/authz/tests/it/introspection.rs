@@ -2,6 +2,7 @@
 
 use portcullis_authz::clients::admin;
 use portcullis_common::clock::Clock as _;
+use portcullis_common::config::GrantType::{AuthorizationCode, ClientCredentials, RefreshToken};
 use portcullis_testkit::authz::{BASIC, FILES, ISSUER, MCP};
 use portcullis_testkit::clock::START;
 use portcullis_testkit::database::TestDatabase;
@@ -72,7 +73,6 @@ on_both_engines! {
             grants,
             ..admin::NewClient::default()
         };
-        use portcullis_common::config::GrantType::{AuthorizationCode, ClientCredentials, RefreshToken};
         let grants = vec![AuthorizationCode, RefreshToken, ClientCredentials];
         let clock = people.authz.clock.as_ref();
         let added = admin::add(store, &config, clock, SeededEntropy::new(5).as_ref(), new("agent", grants))
