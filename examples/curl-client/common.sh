@@ -6,8 +6,9 @@
 #
 # Variables
 #   PORTCULLIS_URL  where the server is                       [http://localhost:8080]
-#   CLIENT_ID       the client, made by "portcullis client add"
+#   CLIENT_ID       the client, made by "portcullis client add" or scripts/setup_dcr.sh
 #   CLIENT_SECRET   its secret
+#   ENV_FILE        a file with the variables above and SCOPE, for those that are not set  [.env beside the script]
 #   SCOPE           the scopes to ask for                     [mcp:read mcp:write]
 #   ACCESS_TOKEN    a token to use instead of the saved one
 #   TOKEN_FILE      where the token is kept, mode 0600        [~/.cache/portcullis/access_token]
@@ -20,6 +21,23 @@
 #   -h, --help      this text
 
 set -eu
+
+# Takes from a file what the environment does not say. The file is read and never executed.
+# usage: read_env FILE
+read_env() {
+    credentials_are_set=${CLIENT_ID:-}${CLIENT_SECRET:-}
+    while IFS='=' read -r name text; do
+        case $name in
+        PORTCULLIS_URL) PORTCULLIS_URL=${PORTCULLIS_URL:-$text} ;;
+        SCOPE) SCOPE=${SCOPE:-$text} ;;
+        # Id and secret belong together.
+        CLIENT_ID) [ -n "$credentials_are_set" ] || CLIENT_ID=$text ;;
+        CLIENT_SECRET) [ -n "$credentials_are_set" ] || CLIENT_SECRET=$text ;;
+        esac
+    done <"$1"
+}
+ENV_FILE=${ENV_FILE-$(dirname "$0")/.env}
+[ ! -r "$ENV_FILE" ] || read_env "$ENV_FILE"
 
 PORTCULLIS_URL=${PORTCULLIS_URL:-http://localhost:8080}
 SCOPE=${SCOPE:-mcp:read mcp:write}
@@ -119,6 +137,12 @@ discover() {
     ISSUER=$(jq -er '.authorization_servers[0]' "$WORK/body") || die "the resource metadata names no issuer"
     # RFC 9728 §3.3: metadata about another resource is somebody else's.
     [ "$RESOURCE" = "$PORTCULLIS_URL/mcp" ] || die "the metadata is about $RESOURCE, not $PORTCULLIS_URL/mcp"
+    discover_issuer
+    note "resource $RESOURCE, issuer $ISSUER, token endpoint $TOKEN_ENDPOINT"
+}
+
+# Finds the token endpoint of ISSUER. Sets TOKEN_ENDPOINT; the metadata stays in $WORK/body.
+discover_issuer() {
     # RFC 8414 §3.1: the well-known part goes between host and path of the issuer.
     origin=$(printf '%s' "$ISSUER" | sed -E 's#^(https?://[^/]*).*#\1#')
     http GET "$origin/.well-known/oauth-authorization-server${ISSUER#"$origin"}"
@@ -126,8 +150,17 @@ discover() {
     # RFC 8414 §3.3: the document must speak for the issuer that was asked.
     [ "$(jq -r .issuer "$WORK/body")" = "$ISSUER" ] || die "the metadata of $ISSUER is somebody else's"
     TOKEN_ENDPOINT=$(jq -er .token_endpoint "$WORK/body") || die "the issuer has no token endpoint"
-    note "resource $RESOURCE, issuer $ISSUER, token endpoint $TOKEN_ENDPOINT"
 }
+
+# Asks for a token with client credentials. The answer lies in $WORK/body.
+request_token() {
+    # RFC 6749 §2.3.1: id and secret are form-encoded before they become a Basic header.
+    CREDENTIALS="user = \"$(encode "$CLIENT_ID"):$(encode "$CLIENT_SECRET")\""
+    http POST "$TOKEN_ENDPOINT" --data-urlencode grant_type=client_credentials \
+        --data-urlencode "scope=$SCOPE" ${RESOURCE:+--data-urlencode "resource=$RESOURCE"}
+    CREDENTIALS=''
+}
+encode() { printf '%s' "$1" | jq -Rrs '@uri'; }
 
 # Takes the token from the environment, else from the file. Sets TOKEN; fails if there is none.
 find_token() {

@@ -13,8 +13,9 @@
 #   -v, --verbose       say what is done
 #   -h, --help          this text
 #
-# A client is made by the operator:
+# A client is made by the operator, or registers itself and is written into .env beside this script:
 #   portcullis client add demo --grant client_credentials --scope "mcp:read mcp:write"
+#   scripts/setup_dcr.sh --auto-update
 
 # shellcheck source=examples/curl-client/common.sh
 . "$(dirname "$0")/common.sh"
@@ -40,12 +41,7 @@ fi
 init
 discover
 
-# RFC 6749 §2.3.1: id and secret are form-encoded before they become a Basic header.
-encode() { printf '%s' "$1" | jq -Rrs '@uri'; }
-CREDENTIALS="user = \"$(encode "$CLIENT_ID"):$(encode "$CLIENT_SECRET")\""
-http POST "$TOKEN_ENDPOINT" --data-urlencode grant_type=client_credentials \
-    --data-urlencode "scope=$SCOPE" --data-urlencode "resource=$RESOURCE"
-CREDENTIALS=''
+request_token
 require_success
 
 TOKEN=$(jq -er .access_token "$WORK/body") || die "the answer has no access_token"

@@ -3,8 +3,11 @@
 //! Domain errors say precisely what happened; the peer gets a code of the specification and a
 //! sentence for strangers. The cause goes to the log, once, and never into an answer.
 
+mod registration;
+
 use std::error::Error as StdError;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -32,6 +35,10 @@ pub(crate) enum OAuthErrorCode {
     UnsupportedGrantType,
     InvalidScope,
     InvalidTarget,
+    InvalidRedirectUri,
+    InvalidClientMetadata,
+    InvalidSoftwareStatement,
+    TooManyRequests,
     NotFound,
     TemporarilyUnavailable,
     ServerError,
@@ -50,6 +57,12 @@ impl OAuthErrorCode {
             Self::UnsupportedGrantType => ("unsupported_grant_type", StatusCode::BAD_REQUEST),
             Self::InvalidScope => ("invalid_scope", StatusCode::BAD_REQUEST),
             Self::InvalidTarget => ("invalid_target", StatusCode::BAD_REQUEST),
+            Self::InvalidRedirectUri => ("invalid_redirect_uri", StatusCode::BAD_REQUEST),
+            Self::InvalidClientMetadata => ("invalid_client_metadata", StatusCode::BAD_REQUEST),
+            Self::InvalidSoftwareStatement => {
+                ("invalid_software_statement", StatusCode::BAD_REQUEST)
+            }
+            Self::TooManyRequests => ("too_many_requests", StatusCode::TOO_MANY_REQUESTS),
             Self::NotFound => ("not_found", StatusCode::NOT_FOUND),
             Self::TemporarilyUnavailable => {
                 ("temporarily_unavailable", StatusCode::SERVICE_UNAVAILABLE)
@@ -70,6 +83,7 @@ pub(crate) struct OAuthError {
     /// Printable ASCII without quote and backslash (OAuth 2.1 §3.2.4).
     description: &'static str,
     challenge: Option<&'static str>,
+    retry_after: Option<Duration>,
     cause: Option<Cause>,
 }
 
@@ -87,12 +101,23 @@ impl OAuthError {
             status: code.wire().1,
             description,
             challenge: None,
+            retry_after: None,
             cause: None,
         }
     }
 
     const fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
+        self
+    }
+
+    const fn with_challenge(mut self, challenge: &'static str) -> Self {
+        self.challenge = Some(challenge);
+        self
+    }
+
+    const fn with_retry_after(mut self, retry_after: Duration) -> Self {
+        self.retry_after = Some(retry_after);
         self
     }
 
@@ -188,6 +213,10 @@ impl From<ClientAuthError> for OAuthError {
             ClientAuthError::AssertionUnsupported => Self::new(
                 InvalidClient,
                 "private_key_jwt and other client assertions are not supported",
+            ),
+            ClientAuthError::Store(_) => Self::new(
+                OAuthErrorCode::TemporarilyUnavailable,
+                "the server cannot reach its store; try again soon",
             ),
             ClientAuthError::Missing => {
                 Self::new(InvalidClient, "the client did not say who it is")
@@ -401,7 +430,9 @@ impl IntoResponse for OAuthError {
         if let Some(challenge) = self.challenge {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        } else if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if let Some(cause) = self.cause {

@@ -39,6 +39,9 @@ pub async fn tick(state: &AppState) {
     if let Err(error) = state.keep_keys().await {
         tracing::error!(%error, "signing keys could not be rotated or swept");
     }
+    if let Err(error) = state.sweep_registrations().await {
+        tracing::error!(%error, "unused registrations could not be swept");
+    }
 }
 
 /// Takes away what has ended.

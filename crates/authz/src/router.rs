@@ -9,10 +9,12 @@ use http::header::{
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderValue, Method};
+use portcullis_common::config::Config;
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use crate::endpoints::{
-    authorize, consent, human, introspect, jwks, login, logout, metadata, revoke, token, userinfo,
+    authorize, consent, human, introspect, jwks, login, logout, metadata, register, revoke, token,
+    userinfo,
 };
 use crate::error::{Cause, OAuthError};
 use crate::page_error::PageError;
@@ -45,9 +47,13 @@ pub fn routes(state: AppState) -> Router {
     for path in metadata::paths(config) {
         machine = machine.route(&path, get(metadata::get));
     }
+    if metadata::is_registration_on(config) {
+        machine = machine.route(&at(metadata::REGISTER), post(register::post));
+    }
     let machine = machine
         .method_not_allowed_fallback(async || OAuthError::method_not_allowed())
-        .layer(cors());
+        .layer(cors(&[Method::GET, Method::POST]))
+        .merge(management(config));
 
     // HTML for people: never callable from other pages (OAuth 2.1 §3.1).
     let human = Router::new()
@@ -72,10 +78,30 @@ pub fn routes(state: AppState) -> Router {
         .with_state(state)
 }
 
-fn cors() -> CorsLayer {
+/// Where a client manages its own registration (RFC 7592 §2), with a token and never with a cookie.
+fn management(config: &Config) -> Router<AppState> {
+    let router = Router::new().without_v07_checks();
+    if !metadata::is_registration_on(config) {
+        return router;
+    }
+    let path = format!(
+        "{}{}/{{client_id}}",
+        config.authz.issuer.path(),
+        metadata::REGISTER
+    );
+    let methods = get(register::show)
+        .put(register::put)
+        .delete(register::delete);
+    router
+        .route(&path, methods)
+        .method_not_allowed_fallback(async || OAuthError::method_not_allowed())
+        .layer(cors(&[Method::GET, Method::PUT, Method::DELETE]))
+}
+
+fn cors(methods: &[Method]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(Any)
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods(methods.to_vec())
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([WWW_AUTHENTICATE, RETRY_AFTER])
         .max_age(std::time::Duration::from_hours(1))

@@ -11,6 +11,7 @@ use portcullis_common::config::Config;
 use portcullis_common::entropy::{Entropy, SharedEntropy};
 
 use crate::accounts::{LoginBudget, PasswordPool};
+use crate::clients::registration::RegistrationGate;
 use crate::clients::{ClientDirectory, ClientIdError};
 use crate::endpoints::metadata;
 use crate::keys::{KeyPolicy, KeyRing, KeyRingError, Sealing};
@@ -60,6 +61,7 @@ struct Shared {
     store: Store,
     keys: KeyRing,
     clients: ClientDirectory,
+    registrations: RegistrationGate,
     metadata: Bytes,
     passwords: PasswordPool,
     logins: LoginBudget,
@@ -78,16 +80,17 @@ impl AppState {
         entropy: SharedEntropy,
     ) -> Result<Self, StartError> {
         let metadata = metadata::render(&config)?;
-        let clients = ClientDirectory::new(&config.authz.clients)?;
         let sealing = Sealing::new(config.authz.key_encryption_key.as_ref())?;
         let policy = KeyPolicy::new(&config.authz);
         let store = Store::open(&config.store, clock.as_ref()).await?;
+        let clients = ClientDirectory::new(&config.authz.clients, store.clone())?;
         // Read before what they count, so that no change falls between.
         let seen = store.load_change_counters().await?;
         let keys = (sealing, policy);
         let keys = KeyRing::open(keys, &store, clock.now(), entropy.as_ref()).await?;
         clients.replace(store.load_clients().await?);
         let logins = LoginBudget::new(config.authz.login_attempts, config.authz.login_window);
+        let registrations = RegistrationGate::new(config.authz.registration_per_minute);
         Ok(Self(Arc::new(Shared {
             passwords: PasswordPool::new(),
             logins,
@@ -97,6 +100,7 @@ impl AppState {
             store,
             keys,
             clients,
+            registrations,
             metadata,
             seen: ArcSwap::from_pointee(seen),
             is_confirmed: AtomicBool::new(true),
@@ -127,6 +131,9 @@ impl AppState {
         let seen = shared.seen.load_full();
         if counters.clients != seen.clients {
             shared.clients.replace(shared.store.load_clients().await?);
+        }
+        if counters.registrations != seen.registrations {
+            shared.clients.forget_registered();
         }
         if counters.keys != seen.keys {
             let now = shared.clock.now();
@@ -165,6 +172,23 @@ impl AppState {
     pub async fn sweep_grants(&self) -> Result<(), StoreError> {
         let shared = &self.0;
         shared.store.sweep_grants(shared.clock.now()).await
+    }
+
+    /// Removes clients that registered themselves and were not used in time, and invitations that
+    /// are over; a bounded number at once.
+    pub async fn sweep_registrations(&self) -> Result<(), StoreError> {
+        let shared = &self.0;
+        let now = shared.clock.now();
+        let registered_by = now.minus(shared.config.authz.unused_client_ttl);
+        let swept = shared.store.sweep_registrations(registered_by, now).await?;
+        if swept > 0 {
+            shared.clients.forget_registered();
+            tracing::info!(
+                swept,
+                "unused registrations and ended invitations are removed"
+            );
+        }
+        Ok(())
     }
 
     /// Whether requests can be answered: the store answers within a second, and keys are there.
@@ -217,6 +241,10 @@ impl AppState {
 
     pub(crate) fn logins(&self) -> &LoginBudget {
         &self.0.logins
+    }
+
+    pub(crate) fn registrations(&self) -> &RegistrationGate {
+        &self.0.registrations
     }
 
     pub(crate) fn metadata(&self) -> Bytes {

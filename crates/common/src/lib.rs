@@ -13,6 +13,8 @@ pub mod fetch;
 pub mod issuer;
 pub mod jwks;
 pub mod jws;
+pub mod metrics;
+pub mod outbound;
 pub mod resource_indicator;
 pub mod scope;
 pub mod secret;

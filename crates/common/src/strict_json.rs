@@ -23,9 +23,12 @@ pub enum StrictJsonError {
     /// A member stands twice in one object.
     #[error("an object has the same member twice")]
     DuplicateMember,
-    /// Nested deeper than 64, or more than 50,000 values.
-    #[error("it is nested too deeply or has too many values")]
-    TooComplex,
+    /// Nested deeper than 64.
+    #[error("it is nested too deeply")]
+    TooDeep,
+    /// More than 50,000 values.
+    #[error("it has too many values")]
+    TooMany,
 }
 
 /// Parses one JSON document.
@@ -76,13 +79,13 @@ impl Strict<'_> {
                 self.state.left.set(left);
                 Ok(())
             }
-            None => Err(self.fail(StrictJsonError::TooComplex)),
+            None => Err(self.fail(StrictJsonError::TooMany)),
         }
     }
 
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         if self.depth >= MAX_DEPTH {
-            return Err(self.fail(StrictJsonError::TooComplex));
+            return Err(self.fail(StrictJsonError::TooDeep));
         }
         Ok(Self {
             depth: self.depth + 1,
@@ -197,10 +200,10 @@ mod tests {
 
     #[test]
     fn depth_and_count_are_bounded() {
-        check("[".repeat(100_000).as_bytes(), StrictJsonError::TooComplex);
+        check("[".repeat(100_000).as_bytes(), StrictJsonError::TooDeep);
         check(
             format!("[{}0]", "0,".repeat(60_000)).as_bytes(),
-            StrictJsonError::TooComplex,
+            StrictJsonError::TooMany,
         );
         assert!(parse(format!("{}{}", "[".repeat(64), "]".repeat(64)).as_bytes()).is_ok());
     }

@@ -11,6 +11,7 @@ use portcullis_common::clock::SharedClock;
 use portcullis_common::config::{Config, Role};
 use portcullis_common::entropy::SharedEntropy;
 use portcullis_common::fetch::{HttpFetcher, SharedFetcher};
+use portcullis_common::metrics::SharedMetrics;
 use portcullis_resource::{ResourceParts, ResourceState};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,8 @@ pub struct Ambient {
     pub entropy: SharedEntropy,
     /// How configured addresses are fetched.
     pub fetcher: SharedFetcher,
+    /// What is counted.
+    pub metrics: SharedMetrics,
 }
 
 impl Ambient {
@@ -37,6 +40,7 @@ impl Ambient {
             clock: Arc::new(portcullis_common::clock::SystemClock),
             entropy: Arc::new(portcullis_common::entropy::SystemEntropy),
             fetcher: Arc::new(fetcher),
+            metrics: SharedMetrics::default(),
         })
     }
 }
@@ -73,6 +77,7 @@ pub struct App {
     router: Router,
     limits: Limits,
     readiness: Readiness,
+    metrics: Option<(TcpListener, Router)>,
     shutdown: CancellationToken,
 }
 
@@ -101,11 +106,10 @@ impl App {
             },
             resource: match role {
                 Role::Both | Role::Resource => {
-                    let (clock, fetcher) = (ambient.clock, ambient.fetcher);
                     let parts = ResourceParts {
-                        clock,
-                        fetcher,
-                        shutdown: shutdown.clone(),
+                        clock: ambient.clock,
+                        fetcher: ambient.fetcher,
+                        metrics: Arc::clone(&ambient.metrics),
                     };
                     Some(ResourceState::new(&config, parts)?)
                 }
@@ -113,7 +117,8 @@ impl App {
             },
             shutdown: shutdown.clone(),
         };
-        let front = Front::new(&config.server, ambient.entropy);
+        let metrics = bind_metrics(&config, &ambient.metrics).await?;
+        let front = Front::new(&config.server, ambient.entropy, ambient.metrics);
         let router = server::layer(routes(&readiness), front);
         let limits = Limits::from(&config.server);
         Ok(Self {
@@ -122,6 +127,7 @@ impl App {
             router,
             limits,
             readiness,
+            metrics,
             shutdown,
         })
     }
@@ -141,6 +147,12 @@ impl App {
         self.readiness.resource.as_ref()
     }
 
+    /// Every route with all that stands in front of it, for a caller that brings its own
+    /// connections.
+    pub const fn router(&self) -> &Router {
+        &self.router
+    }
+
     /// Answers until `stop` is done, then drains and returns.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
         let jobs = tokio::spawn(jobs(self.readiness.clone(), self.shutdown.clone()));
@@ -150,12 +162,23 @@ impl App {
             self.limits,
             self.shutdown.clone(),
         );
+        let resource = self.readiness.resource.clone();
         let stopping = async {
             stop.await;
             tracing::info!("stopping: no new connections, requests under way finish");
             self.shutdown.cancel();
+            if let Some(resource) = resource {
+                // Whatever has not ended by then is cut by the listener.
+                let grace = self.limits.shutdown_grace;
+                let _ended = tokio::time::timeout(grace, resource.drain()).await;
+            }
         };
-        tokio::join!(serving, stopping);
+        let metrics = async {
+            if let Some((listener, router)) = self.metrics {
+                server::serve(listener, router, self.limits, self.shutdown.clone()).await;
+            }
+        };
+        tokio::join!(serving, metrics, stopping);
         if jobs.await.is_err() {
             tracing::error!("a background job ended in a panic");
         }
@@ -164,6 +187,22 @@ impl App {
         }
         tracing::info!("stopped");
     }
+}
+
+/// The metrics have a listener of their own, so that they are never on the public host.
+async fn bind_metrics(
+    config: &Config,
+    metrics: &SharedMetrics,
+) -> Result<Option<(TcpListener, Router)>, StartError> {
+    let Some(address) = config.metrics_listen else {
+        return Ok(None);
+    };
+    let bind = |cause| StartError::Bind { address, cause };
+    let listener = TcpListener::bind(address).await.map_err(bind)?;
+    Ok(Some((
+        listener,
+        server::metrics_router(Arc::clone(metrics)),
+    )))
 }
 
 /// All routes of this process.

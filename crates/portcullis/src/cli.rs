@@ -5,8 +5,10 @@
 )]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use portcullis_common::config::parse_duration;
 
 /// OAuth 2.1 for any MCP server: authorization server and protected resource server in one.
 ///
@@ -33,7 +35,7 @@ pub(crate) enum Command {
     Migrate,
     /// Ask the running server whether it is ready; for container checks
     Health(Health),
-    /// Register, list, show and remove clients
+    /// Register, list, show, remove and invite clients
     #[command(subcommand)]
     Client(Client),
     /// Add, list, change and remove the people who log in
@@ -85,6 +87,21 @@ pub(crate) enum Client {
         #[arg(long)]
         json: bool,
     },
+    /// Make an initial access token, with which clients register themselves; it is printed this once
+    Invite(ClientInvite),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClientInvite {
+    /// How many clients it lets register
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) uses: u32,
+    /// How long it lasts, such as 30m, 1h or 7d
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
+    pub(crate) ttl: Duration,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! The protected MCP resource server: a guard that protects any axum or rmcp service, and the
 //! product's own server behind it.
 
+mod drain;
 pub mod guard;
 pub mod mcp;
 pub mod metadata;

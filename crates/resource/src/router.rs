@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method};
 use portcullis_common::config::ResourceConfig;
@@ -11,7 +12,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::mcp::{self, McpOptions};
 use crate::state::ResourceState;
-use crate::{metadata, rest};
+use crate::{drain, metadata, rest};
 
 /// The path of the MCP endpoint.
 pub const MCP_PATH: &str = "/mcp";
@@ -32,6 +33,7 @@ pub fn router(state: &ResourceState) -> Router {
         .layer(ServiceBuilder::new().option_layer(cors(config)));
     Router::new()
         .route_service(MCP_PATH, guarded_mcp)
+        .layer(from_fn_with_state(state.calls().clone(), drain::count)) // a stop waits for calls
         .merge(guarded_rest)
         .merge(metadata::router(config, &registry.options().name))
         .merge(rest::public(registry, state.public_url()))
@@ -44,7 +46,7 @@ fn options(state: &ResourceState) -> McpOptions {
         allowed_hosts: config.allowed_hosts.clone(),
         allowed_origins: allowed_origins(config),
         max_body: config.max_body,
-        shutdown: state.shutdown().clone(),
+        shutdown: state.calls().streams().clone(),
         ..McpOptions::default()
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use portcullis_common::clock::SharedClock;
 use portcullis_common::config::{Config, ResourceConfig};
 use portcullis_common::fetch::SharedFetcher;
+use portcullis_common::metrics::SharedMetrics;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
+use crate::drain::CallsUnderWay;
 use crate::guard::{Guard, GuardParts};
 use crate::mcp::{Registry, RegistryError, RegistryOptions, tools};
 
@@ -18,8 +19,8 @@ pub struct ResourceParts {
     pub clock: SharedClock,
     /// How keys of issuers are fetched.
     pub fetcher: SharedFetcher,
-    /// Cancelled when the server stops: sessions and open streams end.
-    pub shutdown: CancellationToken,
+    /// Where calls are counted.
+    pub metrics: SharedMetrics,
 }
 
 /// The resource server. Cloning shares everything.
@@ -32,7 +33,7 @@ struct Inner {
     public_url: String,
     registry: Arc<Registry>,
     guard: Guard,
-    shutdown: CancellationToken,
+    calls: CallsUnderWay,
 }
 
 /// Why the resource server cannot take calls.
@@ -43,19 +44,21 @@ pub struct NotReady;
 impl ResourceState {
     /// Builds the server with the demo tools. Nothing is fetched and nothing can be down yet.
     pub fn new(config: &Config, parts: ResourceParts) -> Result<Self, RegistryError> {
-        let registry = Arc::new(tools::demo(RegistryOptions {
+        let registry = tools::demo(RegistryOptions {
             name: "Portcullis".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             clock: Arc::clone(&parts.clock),
             scopes: config.scopes.clone(),
             settings: settings(config),
-        })?);
+        })?;
+        let registry = Arc::new(registry.counted_in(Arc::clone(&parts.metrics)));
         let guard = Guard::new(
             &config.resource,
             GuardParts {
                 hierarchy: config.scopes.clone(),
                 clock: parts.clock,
                 fetcher: parts.fetcher,
+                metrics: parts.metrics,
                 policy: Box::new(Arc::clone(&registry)),
             },
         );
@@ -64,7 +67,7 @@ impl ResourceState {
             public_url: config.server.public_url.clone(),
             registry,
             guard,
-            shutdown: parts.shutdown,
+            calls: CallsUnderWay::default(),
         })))
     }
 
@@ -86,8 +89,14 @@ impl ResourceState {
         &self.0.public_url
     }
 
-    pub(crate) fn shutdown(&self) -> &CancellationToken {
-        &self.0.shutdown
+    pub(crate) fn calls(&self) -> &CallsUnderWay {
+        &self.0.calls
+    }
+
+    /// Waits until no call is under way, then ends sessions and open event streams; to be called
+    /// when no new connection is accepted any more.
+    pub async fn drain(&self) {
+        self.0.calls.drain().await;
     }
 
     /// Whether tokens of every configured issuer can be verified.

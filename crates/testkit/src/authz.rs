@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, Request, StatusCode};
-use http_body_util::BodyExt as _;
+use http::{Method, Request, StatusCode};
 use portcullis_authz::router::router;
 use portcullis_authz::state::AppState;
 use portcullis_common::clock::SharedClock;
@@ -28,6 +26,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 
+pub use crate::answer::Answer;
 use crate::clock::ManualClock;
 use crate::database::TestDatabase;
 use crate::entropy::SeededEntropy;
@@ -238,8 +237,14 @@ impl Authz {
 
     /// Starts one with another configuration and a clock that others share.
     pub async fn start_at(config: Config, clock: Arc<ManualClock>) -> Self {
+        Self::start_seeded(config, clock, 1).await
+    }
+
+    /// Starts one whose random numbers are not those of the others, which a second server on the
+    /// same database needs.
+    pub async fn start_seeded(config: Config, clock: Arc<ManualClock>, seed: u64) -> Self {
         let shared_clock: SharedClock = Arc::clone(&clock) as _;
-        let entropy: SharedEntropy = SeededEntropy::new(1);
+        let entropy: SharedEntropy = SeededEntropy::new(seed);
         let state = AppState::open(Arc::new(config), shared_clock, entropy)
             .await
             .unwrap();
@@ -253,12 +258,7 @@ impl Authz {
     /// Sends a request.
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
-        let (head, body) = response.into_parts();
-        Answer {
-            status: head.status,
-            headers: head.headers,
-            body: body.collect().await.unwrap().to_bytes(),
-        }
+        Answer::read(response).await
     }
 
     /// Gets a path.
@@ -270,6 +270,12 @@ impl Authz {
     /// Posts a body to the token endpoint as a form, with a Basic header if there are credentials.
     pub async fn token(&self, basic: Option<(&str, &str)>, body: &str) -> Answer {
         self.send(token_request(basic, body)).await
+    }
+
+    /// Registers a client.
+    pub async fn register(&self, metadata: &Value) -> Answer {
+        self.send(json_request(Method::POST, "/register", None, metadata))
+            .await
     }
 
     /// Gets a token for [`BASIC`] with the default scope and resource.
@@ -300,6 +306,23 @@ pub fn token_request(basic: Option<(&str, &str)>, body: &str) -> Request<Body> {
     request.body(Body::from(body.to_owned())).unwrap()
 }
 
+/// A request with a JSON body, and with a bearer token if there is one.
+pub fn json_request(
+    method: Method,
+    path: &str,
+    bearer: Option<&str>,
+    body: &Value,
+) -> Request<Body> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(CONTENT_TYPE, "application/json");
+    if let Some(token) = bearer {
+        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+    }
+    request.body(Body::from(body.to_string())).unwrap()
+}
+
 /// The content type of a form.
 pub const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -313,51 +336,4 @@ pub fn basic_header(id: &str, secret: &str) -> String {
         "Basic {}",
         base64::engine::general_purpose::STANDARD.encode(pair)
     )
-}
-
-/// An answer, read to its end.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl Answer {
-    /// The body as JSON.
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
-    }
-
-    /// The body as text.
-    pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap()
-    }
-
-    /// A header that stands there at most once; empty if absent.
-    pub fn header(&self, name: &str) -> &str {
-        assert!(
-            self.headers.get_all(name).iter().count() <= 1,
-            "{name} is repeated"
-        );
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
-    }
-
-    /// Asserts an error as OAuth 2.1 §3.2.4 has it, with the headers of a machine endpoint.
-    pub fn expect_error(&self, status: u16, code: &str) {
-        assert_eq!(self.status, status, "{self:?}");
-        assert_eq!(self.header("content-type"), "application/json");
-        assert_eq!(self.header("cache-control"), "no-store");
-        assert_eq!(self.header("x-content-type-options"), "nosniff");
-        let body = self.json();
-        assert_eq!(body["error"], code, "{body}");
-        let description = body["error_description"].as_str().unwrap();
-        let is_allowed = |byte: u8| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-        assert!(description.bytes().all(is_allowed), "{description}");
-    }
 }

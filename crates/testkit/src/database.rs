@@ -89,6 +89,25 @@ impl TestDatabase {
         }
     }
 
+    /// The number that a question yields, such as `SELECT COUNT(*) …`.
+    pub async fn count(&self, question: &str) -> i64 {
+        let question = AssertSqlSafe(question.to_owned());
+        let row: (i64,) = if let Some(file) = self.file() {
+            let options = SqliteConnectOptions::new().filename(file);
+            let mut connection = options.connect().await.unwrap();
+            let row = sqlx::query_as(question).fetch_one(&mut connection).await;
+            connection.close().await.unwrap();
+            row.unwrap()
+        } else {
+            let options: PgConnectOptions = self.config.url.parse().unwrap();
+            let mut connection = options.connect().await.unwrap();
+            let row = sqlx::query_as(question).fetch_one(&mut connection).await;
+            connection.close().await.unwrap();
+            row.unwrap()
+        };
+        row.0
+    }
+
     /// Every byte the engine keeps for this database that a thief of a backup would get: the files
     /// of SQLite, or each row of each table of PostgreSQL as text.
     pub async fn dump(&self) -> Vec<u8> {

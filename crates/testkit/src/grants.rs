@@ -148,6 +148,14 @@ impl People {
         }
     }
 
+    /// Another server on the same database, with the same clock: a replica, or the server after a
+    /// restart.
+    pub async fn another(&self, seed: u64) -> Authz {
+        let config = self.authz.state.config().clone();
+        let clock = std::sync::Arc::clone(&self.authz.clock);
+        Authz::start_seeded(config, clock, seed).await
+    }
+
     /// The database.
     pub fn database(&self) -> &TestDatabase {
         &self.database
@@ -222,9 +230,7 @@ impl People {
 
     /// Refreshes as [`NATIVE`] does, with more parameters.
     pub async fn refresh_with(&self, refresh_token: &str, more: &str) -> Answer {
-        let body = format!(
-            "grant_type=refresh_token&client_id={NATIVE}&refresh_token={refresh_token}{more}"
-        );
+        let body = refresh_body(refresh_token) + more;
         self.authz.token(None, &body).await
     }
 
@@ -270,6 +276,23 @@ impl Code {
             "grant_type=authorization_code&code={}&code_verifier={}",
             self.code, self.verifier
         )
+    }
+}
+
+/// The body of a refresh as [`NATIVE`] sends it.
+pub fn refresh_body(refresh_token: &str) -> String {
+    format!("grant_type=refresh_token&client_id={NATIVE}&refresh_token={refresh_token}")
+}
+
+/// How many rounds a race takes: what the environment says, else what fits into a normal run.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever wants a longer race says so in the environment"
+)]
+pub fn race_rounds(default: u32) -> u32 {
+    match std::env::var("PORTCULLIS_TEST_RACE_ROUNDS") {
+        Ok(rounds) => rounds.parse().expect("the number of rounds is a number"),
+        Err(_) => default,
     }
 }
 

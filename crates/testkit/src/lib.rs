@@ -3,11 +3,13 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::missing_panics_doc,
     reason = "test code"
 )]
 
+pub mod answer;
 pub mod authz;
 pub mod browser;
 pub mod clock;
@@ -15,3 +17,8 @@ pub mod database;
 pub mod entropy;
 pub mod fixture;
 pub mod grants;
+pub mod issuer;
+pub mod logs;
+pub mod network;
+pub mod resource;
+pub mod token;

@@ -128,6 +128,7 @@ pub async fn add(
         scope: new.scope,
         introspect: new.introspect,
         created_at: clock.now(),
+        is_self_registered: false,
     };
     match store.insert_client(&client).await? {
         InsertClient::Created => Ok(AddedClient { client, secret }),
@@ -135,7 +136,8 @@ pub async fn add(
     }
 }
 
-/// Lists all clients: those of the configuration, then the stored ones, the oldest first.
+/// Lists all clients: those of the configuration, those that operators made, those that registered
+/// themselves; the oldest first.
 pub async fn list(store: &Store, config: &AuthzConfig) -> Result<Vec<Client>, ClientAdminError> {
     let mut clients = config
         .clients
@@ -148,6 +150,7 @@ pub async fn list(store: &Store, config: &AuthzConfig) -> Result<Vec<Client>, Cl
             .into_iter()
             .filter(|client| !is_configured(config, client.id.as_str())),
     );
+    clients.extend(store.load_registered_clients().await?);
     Ok(clients)
 }
 
@@ -177,7 +180,13 @@ pub async fn remove(
     }
     let unknown = || ClientAdminError::Unknown(id.to_owned());
     let parsed = ClientId::parse(id).map_err(|_| unknown())?;
-    match store.remove_client(&parsed, clock.now()).await? {
+    if store.remove_client(&parsed, clock.now()).await? == RemoveClient::Removed {
+        return Ok(());
+    }
+    match store
+        .remove_registration(&parsed, None, clock.now())
+        .await?
+    {
         RemoveClient::Removed => Ok(()),
         RemoveClient::Unknown => Err(unknown()),
     }

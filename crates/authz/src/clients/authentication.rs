@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::{Client, ClientDirectory};
 use crate::endpoints::form::{Form, decode};
+use crate::store::StoreError;
 
 /// Why a client is not believed. Ids are what the peer sent, cut short; secrets are not in here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +41,8 @@ pub(crate) enum ClientAuthError {
     },
     #[error("the client {id:?} sent a wrong secret")]
     WrongSecret { id: String, tried_header: bool },
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl ClientAuthError {
@@ -50,7 +53,8 @@ impl ClientAuthError {
             | Self::DifferentClientId
             | Self::SecretWithoutId
             | Self::AssertionUnsupported
-            | Self::Missing => false,
+            | Self::Missing
+            | Self::Store(_) => false,
             Self::HeaderUnreadable => true,
             Self::Unknown { tried_header, .. }
             | Self::WrongMethod { tried_header, .. }
@@ -81,13 +85,14 @@ struct Presented<'a> {
 }
 
 /// Turns credentials into an [`AuthenticatedClient`].
-pub(crate) fn authenticate(
+pub(crate) async fn authenticate(
     headers: &HeaderMap,
     form: &Form<'_>,
     directory: &ClientDirectory,
 ) -> Result<AuthenticatedClient, ClientAuthError> {
     let presented = present(headers, form)?;
-    verify(&presented, directory.find(&presented.id))
+    let found = directory.find(&presented.id).await?;
+    verify(&presented, found)
 }
 
 /// Reads the credentials; more than one kind is refused (OAuth 2.1 §2.4).

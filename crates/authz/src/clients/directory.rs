@@ -1,37 +1,61 @@
-//! The clients in memory: what the token endpoint asks instead of the store.
+//! Where clients are found: those that operators made in memory, those that registered themselves in
+//! the store, with a bounded memory in front.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use portcullis_common::config::ClientConfig;
+use quick_cache::sync::Cache;
 
-use super::{Client, ClientIdError};
+use super::{Client, ClientId, ClientIdError};
+use crate::store::{Store, StoreError};
 
-/// All clients that operators made, replaced as a whole when one of them changes.
+/// Most clients that registered themselves and are kept in memory.
+const REMEMBERED: usize = 10_000;
+
+/// All clients. Those that operators made are replaced as a whole when one of them changes; the
+/// others may be millions, so they are looked up one by one.
 #[derive(Debug)]
 pub(crate) struct ClientDirectory {
     configured: Vec<Arc<Client>>,
-    all: ArcSwap<HashMap<String, Arc<Client>>>,
+    operated: ArcSwap<HashMap<String, Arc<Client>>>,
+    store: Store,
+    registered: Cache<String, Remembered>,
+    /// Goes up when a registered client was changed or removed by anybody.
+    generation: AtomicU64,
+}
+
+/// A client as the store had it in a generation. It counts only in that generation, so that a look
+/// at the store that began before a change cannot outlive the change.
+#[derive(Clone, Debug)]
+struct Remembered {
+    generation: u64,
+    client: Arc<Client>,
 }
 
 impl ClientDirectory {
-    /// Takes the clients of the configuration; the stored ones follow with [`Self::replace`].
-    pub(crate) fn new(configured: &[ClientConfig]) -> Result<Self, ClientIdError> {
+    /// Takes the clients of the configuration; those that operators made follow with
+    /// [`Self::replace`].
+    pub(crate) fn new(configured: &[ClientConfig], store: Store) -> Result<Self, ClientIdError> {
         let configured = configured
             .iter()
             .map(|config| Client::from_config(config).map(Arc::new))
             .collect::<Result<_, _>>()?;
         let directory = Self {
             configured,
-            all: ArcSwap::default(),
+            operated: ArcSwap::default(),
+            store,
+            registered: Cache::new(REMEMBERED),
+            generation: AtomicU64::new(0),
         };
         directory.replace(Vec::new());
         Ok(directory)
     }
 
-    /// Replaces the stored clients. A client of the configuration hides a stored one of the same
-    /// id, because the file is what the operator sees.
+    /// Replaces the clients that operators made. A client of the configuration hides a stored one of
+    /// the same id, because the file is what the operator sees.
     pub(crate) fn replace(&self, stored: Vec<Client>) {
         let all = stored
             .into_iter()
@@ -39,11 +63,38 @@ impl ClientDirectory {
             .chain(self.configured.iter().map(Arc::clone))
             .map(|client| (client.id.as_str().to_owned(), client))
             .collect();
-        self.all.store(Arc::new(all));
+        self.operated.store(Arc::new(all));
     }
 
-    /// Finds a client by its id, without a lock and without the store.
-    pub(crate) fn find(&self, id: &str) -> Option<Arc<Client>> {
-        self.all.load().get(id).map(Arc::clone)
+    /// Forgets what is remembered of clients that registered themselves, because one of them was
+    /// changed or removed.
+    pub(crate) fn forget_registered(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Finds a client by its id. The store is asked only about ids that no operator gave out, and
+    /// about those once.
+    pub(crate) async fn find(&self, id: &str) -> Result<Option<Arc<Client>>, StoreError> {
+        if let Some(client) = self.operated.load().get(id) {
+            return Ok(Some(Arc::clone(client)));
+        }
+        let Ok(client_id) = ClientId::parse(id) else {
+            return Ok(None);
+        };
+        let generation = self.generation.load(Ordering::SeqCst);
+        let remembered = self.registered.get(id);
+        if let Some(remembered) = remembered.filter(|one| one.generation == generation) {
+            return Ok(Some(remembered.client));
+        }
+        let Some(client) = self.store.find_registered_client(&client_id).await? else {
+            return Ok(None);
+        };
+        let client = Arc::new(client);
+        let remembered = Remembered {
+            generation,
+            client: Arc::clone(&client),
+        };
+        self.registered.insert(id.to_owned(), remembered);
+        Ok(Some(client))
     }
 }

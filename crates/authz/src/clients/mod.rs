@@ -4,6 +4,7 @@ pub mod admin;
 pub mod authentication;
 mod directory;
 mod redirect_uri;
+pub mod registration;
 
 use std::fmt;
 
@@ -104,6 +105,8 @@ pub struct Client {
     pub introspect: Vec<ResourceIndicator>,
     /// When it was made; the epoch for a client of the configuration.
     pub created_at: Timestamp,
+    /// Whether nobody vouches for it: it registered itself, and all it says is its own word.
+    pub is_self_registered: bool,
 }
 
 impl Client {
@@ -147,6 +150,7 @@ impl Client {
             scope: config.scope.clone(),
             introspect: config.introspect.clone(),
             created_at: Timestamp::from_seconds(0),
+            is_self_registered: false,
         })
     }
 }

@@ -48,15 +48,6 @@ impl Client {
             .ok_or(RedirectUriError::Unknown)
     }
 
-    /// Whether nobody but itself vouches for its name: it registered itself.
-    #[expect(
-        clippy::unused_self,
-        reason = "operators make all clients, until clients can register"
-    )]
-    pub(crate) const fn is_self_registered(&self) -> bool {
-        false
-    }
-
     /// A digest of what a person is shown of this client, so that a change is noticed.
     pub(crate) fn digest(&self) -> String {
         let shown = serde_json::json!([self.name, self.redirect_uris, self.is_public()]);
@@ -177,6 +168,7 @@ mod tests {
             scope: None,
             introspect: Vec::new(),
             created_at: Timestamp::from_seconds(0),
+            is_self_registered: false,
         }
     }
 

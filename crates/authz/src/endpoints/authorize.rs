@@ -58,10 +58,11 @@ async fn answer(
     let session = Cookies::of(headers, state.config())
         .find_session(state)
         .await?;
-    let request = match ValidatedAuthorizationRequest::validate(state, form) {
+    let request = match ValidatedAuthorizationRequest::validate(state, form).await {
         Ok(request) => request,
         Err(AuthorizationError::Page(error)) => return Err(error.into()),
         Err(AuthorizationError::OutOfOrder(error)) => return Err(error.into()),
+        Err(AuthorizationError::Store(error)) => return Err(error.into()),
         Err(AuthorizationError::Redirect { to, fault }) => {
             return refuse(state, &to, fault, session.as_ref());
         }
@@ -128,7 +129,7 @@ pub(super) fn refuse(
     fault: AuthorizationFault,
     session: Option<&Session>,
 ) -> Result<Response, PageError> {
-    if to.client.is_self_registered() && session.is_none() {
+    if to.client.is_self_registered && session.is_none() {
         return Err(fault.into());
     }
     let cause = fault.to_string();

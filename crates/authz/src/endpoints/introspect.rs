@@ -55,7 +55,7 @@ pub(crate) async fn post(
     let body = form::read_body(&head, body).await?;
     let form = Form::parse(&body)?;
     state.confirmed()?;
-    let client = authenticate(&head.headers, &form, state.clients())?;
+    let client = authenticate(&head.headers, &form, state.clients()).await?;
     let client = client.client();
     // RFC 7662 §2.1: only for those who can prove that they may ask.
     if client.is_public() || client.introspect.is_empty() {

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use portcullis_common::config::{Config, GrantType, TokenEndpointAuthMethod};
+use portcullis_common::config::{Config, GrantType, Registration, TokenEndpointAuthMethod};
 use serde::Serialize;
 use url::Url;
 
@@ -28,6 +28,8 @@ pub(crate) const REVOKE: &str = "/revoke";
 pub(crate) const INTROSPECT: &str = "/introspect";
 /// What a token says about its person (OpenID Connect Core 1.0 §5.3), below the issuer.
 pub(crate) const USERINFO: &str = "/userinfo";
+/// Where clients register, below the issuer; each manages its registration at its id below this.
+pub(crate) const REGISTER: &str = "/register";
 /// The published keys, below the issuer.
 pub(crate) const JWKS: &str = "/jwks";
 
@@ -44,6 +46,8 @@ struct AuthorizationServerMetadata<'a> {
     revocation_endpoint: String,
     introspection_endpoint: String,
     userinfo_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_endpoint: Option<String>,
     jwks_uri: String,
     scopes_supported: Vec<&'a str>,
     response_types_supported: [&'a str; 1],
@@ -75,6 +79,7 @@ pub(crate) fn render(config: &Config) -> Result<Bytes, serde_json::Error> {
         revocation_endpoint: authz.issuer.endpoint(REVOKE),
         introspection_endpoint: authz.issuer.endpoint(INTROSPECT),
         userinfo_endpoint: authz.issuer.endpoint(USERINFO),
+        registration_endpoint: is_registration_on(config).then(|| authz.issuer.endpoint(REGISTER)),
         jwks_uri: authz.issuer.endpoint(JWKS),
         scopes_supported: config
             .scopes
@@ -105,6 +110,14 @@ pub(crate) fn render(config: &Config) -> Result<Bytes, serde_json::Error> {
         id_token_signing_alg_values_supported: [authz.signing_alg.name()],
     };
     serde_json::to_vec(&document).map(Bytes::from)
+}
+
+/// Whether clients may register themselves at all.
+pub(crate) fn is_registration_on(config: &Config) -> bool {
+    match config.authz.registration {
+        Registration::Open | Registration::Token => true,
+        Registration::Off => false,
+    }
 }
 
 /// The paths at which the document stands: RFC 8414 inserted, OpenID inserted, OpenID appended;

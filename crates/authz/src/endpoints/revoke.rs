@@ -31,7 +31,7 @@ pub(crate) async fn post(
     let body = form::read_body(&head, body).await?;
     let form = Form::parse(&body)?;
     state.confirmed()?;
-    let client = authenticate(&head.headers, &form, state.clients())?;
+    let client = authenticate(&head.headers, &form, state.clients()).await?;
     let token = form.find("token").ok_or(RevocationError::TokenMissing)?;
     match PresentedAccessToken::verify(&state, token) {
         Some(token) => revoke_access_token(&state, client.client(), &token).await?,

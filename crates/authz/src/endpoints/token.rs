@@ -19,7 +19,7 @@ pub(crate) async fn post(
     let form = Form::parse(&body)?;
     // What is in memory counts only while the store can say that nothing changed.
     state.confirmed()?;
-    let client = authenticate(&head.headers, &form, state.clients())?;
+    let client = authenticate(&head.headers, &form, state.clients()).await?;
     let response = grants::grant(&state, &client, &form).await?;
     Ok(super::private_json(response.to_json()?))
 }

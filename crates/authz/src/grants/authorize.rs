@@ -13,6 +13,7 @@ use super::{GrantError, requested, target};
 use crate::clients::{Client, MatchedRedirectUri, RedirectUriError};
 use crate::endpoints::form::Form;
 use crate::state::AppState;
+use crate::store::StoreError;
 
 /// Parameters that are not taken twice (OAuth 2.1 §3.1), once it is known where errors go.
 const ONCE: [&str; 14] = [
@@ -103,6 +104,14 @@ pub(crate) enum AuthorizationError {
     },
     /// The engine disagrees with us, which is our mistake.
     OutOfOrder(GrantError),
+    /// The store cannot say who asks.
+    Store(StoreError),
+}
+
+impl From<StoreError> for AuthorizationError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 impl From<GrantError> for AuthorizationError {
@@ -145,8 +154,19 @@ struct BoundParameters {
 impl ValidatedAuthorizationRequest {
     /// Judges a request. The order: client, redirect URI; then everything whose fault the client
     /// is told.
-    pub(crate) fn validate(state: &AppState, form: &Form<'_>) -> Result<Self, AuthorizationError> {
-        let steps = Steps { state, form };
+    pub(crate) async fn validate(
+        state: &AppState,
+        form: &Form<'_>,
+    ) -> Result<Self, AuthorizationError> {
+        let client = match form.find("client_id") {
+            Some(id) => state.clients().find(id).await?,
+            None => None,
+        };
+        let steps = Steps {
+            state,
+            form,
+            client,
+        };
         let (asker, bound, scope) = engine::drive_authorization(&steps)?;
         Ok(Self {
             asker,
@@ -233,6 +253,8 @@ impl ValidatedAuthorizationRequest {
 struct Steps<'a> {
     state: &'a AppState,
     form: &'a Form<'a>,
+    /// The client of that id, if there is one: the engine cannot wait for a look-up.
+    client: Option<Arc<Client>>,
 }
 
 impl AuthorizationSteps for Steps<'_> {
@@ -241,7 +263,7 @@ impl AuthorizationSteps for Steps<'_> {
     type Refusal = AuthorizationError;
 
     fn bind(&self) -> Result<ReturnPath, AuthorizationError> {
-        find_asker(self.state, self.form).map_err(AuthorizationError::Page)
+        find_asker(self.client.as_ref(), self.form).map_err(AuthorizationError::Page)
     }
 
     fn texts<'b>(&self, bound: &'b ReturnPath) -> (&'b str, &'b str) {
@@ -272,15 +294,12 @@ fn tell(to: &ReturnPath, fault: AuthorizationFault) -> AuthorizationError {
 }
 
 /// OAuth 2.1 §4.1.2.1: as long as one of the two is not sure, nobody is redirected.
-fn find_asker(state: &AppState, form: &Form<'_>) -> Result<ReturnPath, UnknownAsker> {
+fn find_asker(client: Option<&Arc<Client>>, form: &Form<'_>) -> Result<ReturnPath, UnknownAsker> {
     if form.is_repeated("client_id") {
         return Err(UnknownAsker::ClientRepeated);
     }
-    let id = form.find("client_id").ok_or(UnknownAsker::ClientMissing)?;
-    let client = state
-        .clients()
-        .find(id)
-        .ok_or(UnknownAsker::ClientUnknown)?;
+    form.find("client_id").ok_or(UnknownAsker::ClientMissing)?;
+    let client = client.ok_or(UnknownAsker::ClientUnknown)?;
     if form.is_repeated("redirect_uri") {
         return Err(UnknownAsker::RedirectUriRepeated);
     }
@@ -288,7 +307,7 @@ fn find_asker(state: &AppState, form: &Form<'_>) -> Result<ReturnPath, UnknownAs
     // Of two states neither can be called the one that was sent.
     let state = form.find("state").filter(|_| !form.is_repeated("state"));
     Ok(ReturnPath {
-        client,
+        client: Arc::clone(client),
         redirect_uri,
         state: state.map(str::to_owned),
     })

@@ -24,8 +24,8 @@ pub(super) fn grant(
     let (resource, scope) = engine::drive_client_credentials(&steps, requested.as_ref())?;
     let token = issue::for_client(state, client.client(), resource, &scope)?;
     tracing::info!(
-        client.id = %client.client().id,
-        grant.r#type = GrantType::ClientCredentials.name(),
+        "client.id" = %client.client().id,
+        "grant.type" = GrantType::ClientCredentials.name(),
         resource = %resource.identifier,
         scope = %scope,
         outcome = "issued",

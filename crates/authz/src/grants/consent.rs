@@ -120,8 +120,9 @@ impl WaitingAuthorization {
         let stored: Stored =
             serde_json::from_str(&waiting.request).map_err(|_| WaitingError::Changed)?;
         let form = Form::parse(stored.parameters.as_bytes()).map_err(|_| WaitingError::Changed)?;
-        let request = match ValidatedAuthorizationRequest::validate(state, &form) {
+        let request = match ValidatedAuthorizationRequest::validate(state, &form).await {
             Ok(request) => request,
+            Err(AuthorizationError::Store(error)) => return Err(error.into()),
             Err(
                 AuthorizationError::Page(_)
                 | AuthorizationError::Redirect { .. }

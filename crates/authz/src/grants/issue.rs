@@ -200,7 +200,7 @@ fn issue(state: &AppState, what: &What<'_>) -> Result<TokenResponse, GrantError>
         jti: &random_text::<JTI_BYTES>(state.entropy())?,
         client_id: what.client_id,
         scope: &what.scope.to_string(),
-        roles: what.grant.map(|grant| [grant.subject.role.as_str()]),
+        roles: what.grant.map(|grant| [grant.subject.role.name()]),
         grant_id: what.grant.map(|grant| grant.id.as_str()),
         identity: what.grant.map(identity).unwrap_or_default(),
     };

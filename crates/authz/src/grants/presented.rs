@@ -57,7 +57,8 @@ impl PresentedAccessToken {
     /// Whether it was not revoked, its grant lives, its account is enabled, and its client still
     /// exists.
     pub(crate) async fn stands(&self, state: &AppState) -> Result<bool, StoreError> {
-        if state.clients().find(&self.claims.client_id).is_none() {
+        let client = state.clients().find(&self.claims.client_id).await?;
+        if client.is_none() {
             return Ok(false);
         }
         let store = state.store();

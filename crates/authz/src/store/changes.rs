@@ -9,6 +9,7 @@ pub(super) enum Topic {
     Clients,
     Grants,
     Keys,
+    Registrations,
 }
 
 impl Topic {
@@ -17,6 +18,7 @@ impl Topic {
             Self::Clients => "clients",
             Self::Grants => "grants",
             Self::Keys => "keys",
+            Self::Registrations => "registrations",
         }
     }
 }
@@ -28,6 +30,8 @@ pub struct ChangeCounters {
     pub clients: i64,
     /// Changes of signing keys.
     pub keys: i64,
+    /// Changes and removals of clients that registered themselves.
+    pub registrations: i64,
 }
 
 /// Counts one change; stands at the end of every transaction that makes one.
@@ -57,6 +61,7 @@ impl Store {
         Ok(ChangeCounters {
             clients: value(Topic::Clients)?,
             keys: value(Topic::Keys)?,
+            registrations: value(Topic::Registrations)?,
         })
     }
 }

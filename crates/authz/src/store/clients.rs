@@ -92,6 +92,7 @@ impl TryFrom<ClientRow> for Client {
                 .map(|text| ResourceIndicator::parse(text).map_err(|_| contradiction("introspect")))
                 .collect::<Result<_, _>>()?,
             created_at: Timestamp::from_seconds(row.created_at),
+            is_self_registered: false,
             name: row.name,
         })
     }

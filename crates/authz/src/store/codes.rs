@@ -5,6 +5,7 @@ use portcullis_common::clock::Timestamp;
 use super::engine::{End, Joined, read, row, transaction};
 use super::grants::{GrantRecord, GrantRow, grant_columns, grant_still_stands};
 use super::refresh_tokens::{NewRefreshToken, insert_refresh_token};
+use super::registered_clients::MARK_CLIENT_USED;
 use super::{Store, StoreError};
 use crate::grants::approval::{CodeChallenge, CodeHash};
 
@@ -182,6 +183,12 @@ impl Store {
             if spent == 0 {
                 return Ok(End::Undo(RedeemCode::Lost));
             }
+            // From now on no sweep takes a client away that registered itself.
+            sqlx::query(MARK_CLIENT_USED)
+                .bind(now.seconds())
+                .bind(grant.client_id.as_str())
+                .execute(&mut *connection)
+                .await?;
             if let Some(token) = refresh_token {
                 insert_refresh_token!(connection, grant.id, 0_i64, token, now);
             }

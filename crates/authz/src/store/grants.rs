@@ -7,7 +7,7 @@ use portcullis_common::scope::Scope;
 use super::changes::{COUNT_CHANGE, Topic};
 use super::engine::{End, read, row, transaction};
 use super::{Store, StoreError};
-use crate::accounts::AccountId;
+use crate::accounts::{AccountId, AccountState, Role};
 use crate::clients::ClientId;
 use crate::grants::approval::GrantId;
 
@@ -67,7 +67,7 @@ pub(crate) struct Subject {
     pub(crate) username: String,
     pub(crate) email: Option<String>,
     pub(crate) is_email_verified: bool,
-    pub(crate) role: String,
+    pub(crate) role: Role,
     pub(crate) is_enabled: bool,
 }
 
@@ -147,8 +147,8 @@ impl TryFrom<GrantRow> for GrantRecord {
                 username: row.username,
                 email: row.email,
                 is_email_verified: row.email_verified != 0,
-                role: row.role,
-                is_enabled: row.state == "enabled",
+                role: Role::parse(&row.role).ok_or_else(|| contradiction("role"))?,
+                is_enabled: row.state == AccountState::Enabled.name(),
             },
             id: GrantId::from_stored(row.grant_id),
         })

@@ -32,10 +32,11 @@ macro_rules! same_on_both {
     };
 }
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     same_on_both!(1, "0001_clients_keys_and_change_counters"),
     same_on_both!(2, "0002_people_and_grants"),
     same_on_both!(3, "0003_revoked_tokens"),
+    same_on_both!(4, "0004_registered_clients"),
 ];
 
 const HISTORY: &str = "
@@ -52,23 +53,17 @@ const LOCK: i64 = 0x706f_7274_6375_6c31;
 /// How long to wait for another process that migrates.
 const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 
-/// Applies what is missing, under a lock.
+/// Applies what is missing, under a lock. Where nothing is, nothing is locked or written, so that
+/// a server may run with an account that cannot change the schema.
 pub(super) async fn apply(url: &StoreUrl, now: Timestamp) -> Result<(), StoreError> {
+    match check(url).await {
+        Err(StoreError::Schema(SchemaError::Old { .. })) => {}
+        checked => return checked,
+    }
     match url {
         StoreUrl::Sqlite(path) => {
             let mut connection = sqlite::connect_for_writing(path).await?;
-            // The lock of the file: whoever comes second waits here and then finds nothing to do.
-            sqlx::query("BEGIN IMMEDIATE")
-                .execute(&mut connection)
-                .await?;
-            sqlx::raw_sql(HISTORY).execute(&mut connection).await?;
-            for migration in missing(sqlite_history(&mut connection).await?)? {
-                sqlx::raw_sql(migration.sqlite)
-                    .execute(&mut connection)
-                    .await?;
-                record_sqlite(&mut connection, migration, now).await?;
-            }
-            sqlx::query("COMMIT").execute(&mut connection).await?;
+            apply_sqlite(&mut connection, now).await?;
             connection.close().await?;
         }
         StoreUrl::Postgres(options) => {
@@ -160,18 +155,23 @@ async fn postgres_history(connection: &mut PgConnection) -> Result<Vec<Applied>,
     Ok(sqlx::query_as(SELECT_HISTORY).fetch_all(connection).await?)
 }
 
-async fn record_sqlite(
-    connection: &mut SqliteConnection,
-    migration: &Migration,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    sqlx::query(INSERT_HISTORY)
-        .bind(migration.version)
-        .bind(migration.name)
-        .bind(migration.checksum())
-        .bind(now.seconds())
-        .execute(connection)
-        .await?;
+async fn apply_sqlite(connection: &mut SqliteConnection, now: Timestamp) -> Result<(), StoreError> {
+    // The lock of the file: whoever comes second waits here and then finds nothing to do.
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::raw_sql(HISTORY).execute(&mut *transaction).await?;
+    for migration in missing(sqlite_history(&mut transaction).await?)? {
+        sqlx::raw_sql(migration.sqlite)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(INSERT_HISTORY)
+            .bind(migration.version)
+            .bind(migration.name)
+            .bind(migration.checksum())
+            .bind(now.seconds())
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
     Ok(())
 }
 

@@ -14,9 +14,12 @@ mod engine;
 mod error;
 mod files;
 mod grants;
+mod initial_access_tokens;
 mod migrations;
 mod postgres;
 mod refresh_tokens;
+mod registered_clients;
+mod registrations;
 mod revoked_tokens;
 mod sessions;
 mod signing_keys;
@@ -37,6 +40,9 @@ pub use error::{SchemaError, StoreError};
 pub(crate) use grants::{EndGrant, GrantEnd, GrantRecord};
 pub(crate) use refresh_tokens::{
     NewRefreshToken, RefreshTokenRecord, RefreshTokenState, RotateRefreshToken, Rotation,
+};
+pub(crate) use registrations::{
+    InsertRegistration, NewRegistration, RegistrationKind, RegistrationRecord, UpdateRegistration,
 };
 pub(crate) use sessions::{NewSession, OpenSession};
 pub use signing_keys::{

@@ -202,12 +202,14 @@ async fn commit_batch(
 ) -> Result<(), StoreError> {
     // IMMEDIATE: the lock is taken at once, so that waiting for it happens here and nowhere else.
     execute(connection, "BEGIN IMMEDIATE").await?;
-    if let [command] = batch {
+    // Waiting for the lock takes time in which callers give up.
+    let mut waiting = batch.iter_mut().filter(|command| !command.is_abandoned());
+    if let (Some(command), None) = (waiting.next(), waiting.next()) {
         // Alone, a command needs no savepoint: the transaction is one.
         let keep = command.run(connection).await?;
         return execute(connection, if keep { "COMMIT" } else { "ROLLBACK" }).await;
     }
-    for command in batch {
+    for command in batch.iter_mut().filter(|command| !command.is_abandoned()) {
         execute(connection, "SAVEPOINT command").await?;
         if !command.run(connection).await? {
             execute(connection, "ROLLBACK TO command").await?;

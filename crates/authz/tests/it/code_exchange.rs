@@ -222,6 +222,20 @@ async fn a_failed_client_authentication_does_not_consume_the_code() {
 }
 
 #[tokio::test]
+async fn a_matching_client_id_beside_the_header_is_fine() {
+    let people = start().await;
+    // What the Python SDK sends with a registration that names no method.
+    let what = Approve {
+        client_id: SITE.0,
+        ..Approve::default()
+    };
+    let code = people.approve(what).await;
+    let body = format!("{}&client_id={}", code.body(), SITE.0);
+    let answer = people.authz.token(Some(SITE), &body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_redirect_uri_is_compared_if_it_is_sent() {
     let people = start().await;
     let code = people.approve(Approve::default()).await;

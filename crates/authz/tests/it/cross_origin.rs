@@ -63,7 +63,12 @@ async fn a_refusal_can_be_read_by_the_page_that_got_it() {
 async fn a_preflight_allows_the_headers_that_clients_send() {
     let database = TestDatabase::sqlite();
     let authz = Authz::start(&database).await;
-    for path in ["/token", "/.well-known/oauth-authorization-server"] {
+    for path in [
+        "/token",
+        "/revoke",
+        "/userinfo",
+        "/.well-known/oauth-authorization-server",
+    ] {
         let preflight = Request::options(path)
             .header("origin", ORIGIN)
             .header("access-control-request-method", "POST")

@@ -34,6 +34,7 @@ async fn the_document_says_what_answers_and_nothing_more() {
             "revocation_endpoint": "http://localhost:8080/revoke",
             "introspection_endpoint": "http://localhost:8080/introspect",
             "userinfo_endpoint": "http://localhost:8080/userinfo",
+            "registration_endpoint": "http://localhost:8080/register",
             "jwks_uri": "http://localhost:8080/jwks",
             "scopes_supported": [
                 "mcp:read", "mcp:write", "mcp:infer", "openid", "profile", "email",
@@ -100,7 +101,7 @@ async fn every_endpoint_that_the_document_names_answers() {
             assert!(!answer.status.is_server_error(), "{name}");
             count += 1;
         }
-        assert_eq!(count, 6);
+        assert_eq!(count, 7);
     }
 }
 
@@ -145,7 +146,7 @@ async fn unknown_names_are_404_and_wrong_methods_405() {
         "/.well-known/",
         "/nothing",
         "/token/../x",
-        "/register",
+        "/register/x/y",
         "/par",
     ] {
         authz.get(path).await.expect_error(404, "not_found");

@@ -32,6 +32,7 @@ fn client(id: &str) -> Client {
         scope: Some("mcp:read mcp:write".parse().unwrap()),
         introspect: vec![ResourceIndicator::parse("https://h/mcp").unwrap()],
         created_at: START,
+        is_self_registered: false,
     }
 }
 
@@ -266,6 +267,31 @@ async fn a_file_locked_by_somebody_else_is_unavailable_for_writing_and_heals() {
         [ClientId::parse("c").unwrap()],
         "what was refused was not done later"
     );
+}
+
+#[tokio::test]
+async fn a_write_whose_caller_gave_up_while_the_file_was_locked_is_not_done_later() {
+    let database = TestDatabase::sqlite();
+    let store = open(&database).await;
+    let lock = ForeignLock::take(&database.file().unwrap()).await;
+    let (a, b) = (client("a"), client("b"));
+    let gave_up = tokio::time::timeout(Duration::from_millis(300), store.insert_client(&a)).await;
+    assert!(gave_up.is_err(), "{gave_up:?}");
+    lock.release().await;
+    assert_eq!(
+        store.insert_client(&b).await.unwrap(),
+        InsertClient::Created
+    );
+    assert_eq!(store.load_clients().await.unwrap(), [b]);
+}
+
+#[tokio::test]
+async fn a_server_starts_on_a_locked_file_whose_schema_is_right() {
+    let database = TestDatabase::sqlite();
+    open(&database).await.close().await;
+    let lock = ForeignLock::take(&database.file().unwrap()).await;
+    open(&database).await.ping().await.unwrap();
+    lock.release().await;
 }
 
 #[tokio::test]

@@ -211,7 +211,7 @@ fn authz(
         key_encryption_key: raw
             .optional("authz", "key_encryption_key", values::secret)
             .map(ClientSecret::new),
-        registration: raw.value("authz", "registration", Registration::Off, |value| {
+        registration: raw.value("authz", "registration", Registration::Open, |value| {
             values::choice(value, &registrations)
         }),
         registration_per_minute: raw.value("authz", "registration_per_minute", 20, values::number),

@@ -21,6 +21,7 @@ pub use sections::{
 };
 pub use show::{Written, written};
 pub use tables::{check_redirect_uri, default_grants};
+pub use values::parse_duration;
 
 #[cfg(test)]
 mod tests;

@@ -181,3 +181,59 @@ fn plain_http_is_for_loopback_and_for_internal_addresses() {
 fn what_is_not_built_yet_is_refused_by_name() {
     assert!(problems("[redis]\nurl = 'redis://x'", &[])[0].contains("not have it yet"));
 }
+
+/// The part of the page about one section.
+fn section_of<'a>(page: &'a str, heading: &str) -> &'a str {
+    let start = page
+        .find(heading)
+        .unwrap_or_else(|| panic!("{heading} is missing"));
+    let rest = &page[start + heading.len()..];
+    rest.split("\n## ").next().unwrap_or(rest)
+}
+
+#[test]
+fn the_reference_names_every_key_with_its_default_its_variable_and_its_meaning() {
+    let page = include_str!("../../../../docs/configuration.md");
+    for key in KEYS {
+        let section = section_of(page, &format!("## `[{}]`", key.section));
+        let row = section
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{}` |", key.name)))
+            .unwrap_or_else(|| panic!("[{}] {} is not described", key.section, key.name));
+        let twin = format!(" or `{}_FILE`", key.variable());
+        assert!(row.contains(&format!("`{}`", key.variable())), "{row}");
+        assert_eq!(row.contains(&twin), key.secret, "{row}");
+        assert!(row.contains(key.text), "{row}\n{}", key.text);
+        // A derived default is described in words.
+        let is_fixed = !key.default.is_empty() && !key.default.starts_with('(');
+        if is_fixed {
+            assert!(row.contains(&format!("| `{}` |", key.default)), "{row}");
+        }
+    }
+    for (table, keys) in TABLE_KEYS {
+        let section = section_of(page, &format!("## `[[{table}]]`"));
+        for key in *keys {
+            assert!(
+                section.contains(&format!("| `{key}` |")),
+                "[[{table}]] {key}"
+            );
+        }
+    }
+    let rows = page
+        .lines()
+        .filter(|line| line.contains("| `PORTCULLIS_"))
+        .count();
+    assert_eq!(rows, KEYS.len(), "a key is described that does not exist");
+}
+
+#[test]
+fn the_example_environment_names_every_variable() {
+    let example = include_str!("../../../../.env.example");
+    for key in KEYS {
+        assert!(
+            example.contains(&format!("#{}=", key.variable())),
+            "{}",
+            key.variable()
+        );
+    }
+}

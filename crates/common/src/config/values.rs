@@ -71,10 +71,14 @@ pub(super) fn choice<T: Copy>(value: &Value, words: &[(&str, T)]) -> Parsed<T> {
         })
 }
 
-/// A whole number and a unit: `30s`, `10m`, `12h`, `90d`. At least a second.
 pub(super) fn duration(value: &Value) -> Parsed<Duration> {
+    parse_duration(&text(value)?)
+}
+
+/// Reads a duration as the configuration writes it: a whole number and a unit, such as `30s`, `10m`,
+/// `12h` or `90d`; at least a second. The error says what would be right.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || "write a number and a unit, such as 30s, 10m, 12h or 90d".to_owned();
-    let text = text(value)?;
     let unit = text
         .char_indices()
         .next_back()

@@ -50,3 +50,23 @@ pub enum TokenError {
     #[error("no key of {0} is available")]
     KeysUnavailable(Issuer),
 }
+
+impl TokenError {
+    /// The word under which it is counted.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::HeaderMember(_) => "header_member",
+            Self::TokenType => "token_type",
+            Self::UnknownIssuer => "unknown_issuer",
+            Self::Algorithm => "algorithm",
+            Self::UnknownKey => "unknown_key",
+            Self::Signature => "signature",
+            Self::Claim(_) => "claim",
+            Self::Audience => "audience",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::KeysUnavailable(_) => "keys_unavailable",
+        }
+    }
+}

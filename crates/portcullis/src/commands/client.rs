@@ -1,16 +1,17 @@
-//! `portcullis client add|list|show|remove`
+//! `portcullis client add|list|show|remove|invite`
 
 use portcullis_authz::clients::Client as Record;
 use portcullis_authz::clients::admin::{self, NewClient};
+use portcullis_authz::clients::registration::admin as registration;
 use portcullis_common::clock::SystemClock;
-use portcullis_common::config::{Config, GrantType, Role, TokenEndpointAuthMethod};
+use portcullis_common::config::{Config, GrantType, Registration, Role, TokenEndpointAuthMethod};
 use portcullis_common::entropy::SystemEntropy;
 use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::Scope;
 use serde_json::{Value, json};
 
 use super::{Context, Failure, Sentence};
-use crate::cli::{Client, ClientAdd};
+use crate::cli::{Client, ClientAdd, ClientInvite};
 
 pub(super) async fn run(context: Context<'_>, command: Client) -> Result<(), Failure> {
     let config = context.config(Role::Both)?;
@@ -19,6 +20,7 @@ pub(super) async fn run(context: Context<'_>, command: Client) -> Result<(), Fai
         Client::List { json } => list(context, &config, json).await,
         Client::Show { id, json } => show(context, &config, &id, json).await,
         Client::Remove { id, json } => remove(context, &config, &id, json).await,
+        Client::Invite(options) => invite(context, &config, &options).await,
     }
 }
 
@@ -98,9 +100,14 @@ async fn list(context: Context<'_>, config: &Config, json: bool) -> Result<(), F
         return Ok(());
     }
     for client in clients {
+        let origin = if client.is_self_registered {
+            "  (registered itself)"
+        } else {
+            ""
+        };
         context
             .output
-            .line(format_args!("{}  {:?}", client.id, client.name));
+            .line(format_args!("{}  {:?}{origin}", client.id, client.name));
     }
     Ok(())
 }
@@ -138,6 +145,36 @@ async fn remove(
     Ok(())
 }
 
+async fn invite(
+    context: Context<'_>,
+    config: &Config,
+    options: &ClientInvite,
+) -> Result<(), Failure> {
+    let store = context.store(config).await?;
+    let (uses, ttl) = (options.uses, options.ttl);
+    let made = registration::invite(&store, &SystemClock, &SystemEntropy, uses, ttl).await?;
+    store.close().await;
+    let output = context.output;
+    if config.authz.registration == Registration::Off {
+        output.note("[authz] registration is off: nobody can register until it is open or token.");
+    }
+    if options.json {
+        output.json(&json!({
+            "initial_access_token": made.token.expose(),
+            "uses": made.uses,
+            "expires_at": made.expires_at.seconds(),
+        }));
+    } else {
+        output.line(made.token.expose());
+        let clients = if uses == 1 { "client" } else { "clients" };
+        let seconds = ttl.as_secs();
+        output.note(format_args!(
+            "It lets {uses} {clients} register within {seconds} seconds, and is not shown again."
+        ));
+    }
+    Ok(())
+}
+
 /// A client in the words of RFC 7591 §2.
 fn as_json(client: &Record) -> Value {
     let method = client.credential.method();
@@ -151,5 +188,6 @@ fn as_json(client: &Record) -> Value {
         "scope": client.scope,
         "introspect": client.introspect,
         "client_id_issued_at": client.created_at.seconds(),
+        "self_registered": client.is_self_registered,
     })
 }

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use super::deadline::DeadlineBody;
+use super::reader::ReadingPeer;
 
 /// Largest request head, in bytes; longer ones are answered with 431.
 const MAX_HEAD: usize = 64 * 1024;
@@ -27,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Limits {
     /// Time for a request head; an idle connection ends after it too.
     pub header_timeout: Duration,
-    /// Time for a request body.
+    /// Time for a request body, and for which a peer may take nothing of an answer.
     pub body_timeout: Duration,
     /// How long a stop waits for requests under way.
     pub shutdown_grace: Duration,
@@ -102,6 +103,7 @@ async fn connection(
         request.extensions_mut().insert(PeerAddress(peer));
         router.clone().oneshot(request)
     });
+    let stream = ReadingPeer::new(stream, limits.body_timeout);
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder
         .timer(TokioTimer::new())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
@@ -18,6 +18,7 @@ use portcullis_common::config::ServerConfig;
 use portcullis_common::correlation::{CORRELATION_HEADER, CorrelationId};
 use portcullis_common::entropy::SharedEntropy;
 use portcullis_common::issuer::is_loopback_host;
+use portcullis_common::metrics::SharedMetrics;
 use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
@@ -32,13 +33,18 @@ pub(crate) struct Front(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     entropy: SharedEntropy,
+    metrics: SharedMetrics,
     trusted_proxies: Vec<IpNet>,
     sends_hsts: bool,
 }
 
 impl Front {
     /// The front of a server with this configuration.
-    pub(crate) fn new(config: &ServerConfig, entropy: SharedEntropy) -> Self {
+    pub(crate) fn new(
+        config: &ServerConfig,
+        entropy: SharedEntropy,
+        metrics: SharedMetrics,
+    ) -> Self {
         // RFC 6797 §8.1.1: the header counts over https only; for loopback names a browser would
         // remember it for every other program on the machine.
         let sends_hsts = Url::parse(&config.public_url)
@@ -46,6 +52,7 @@ impl Front {
         let trusted_proxies = config.trusted_proxies.clone();
         Self(Arc::new(Inner {
             entropy,
+            metrics,
             trusted_proxies,
             sends_hsts,
         }))
@@ -72,8 +79,17 @@ async fn receive(State(front): State<Front>, mut request: Request, next: Next) -
     request.extensions_mut().insert(client);
     let span = tracing::info_span!("request", correlation_id = id.as_str());
     let line = AccessLine::of(&request);
+    let method = request.method().clone();
+    let endpoint = request.extensions().get::<MatchedPath>().cloned();
     let mut response = next.run(request).instrument(span.clone()).await;
     add_headers(&front, &id, &mut response);
+    let endpoint = endpoint.as_ref().map_or("other", MatchedPath::as_str);
+    front.0.metrics.request(
+        endpoint,
+        &method,
+        response.status().as_u16(),
+        began.elapsed(),
+    );
     span.in_scope(|| line.write(client, response.status(), began));
     response
 }

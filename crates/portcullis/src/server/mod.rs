@@ -4,7 +4,8 @@ mod accept;
 mod deadline;
 mod front;
 mod probe;
+mod reader;
 
 pub use accept::{Limits, serve};
 pub(crate) use front::{Front, layer};
-pub(crate) use probe::{Readiness, router as probe_router};
+pub(crate) use probe::{Readiness, metrics_router, router as probe_router};

@@ -8,8 +8,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use http::StatusCode;
-use http::header::CACHE_CONTROL;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use portcullis_authz::state::AppState;
+use portcullis_common::metrics::{self, SharedMetrics};
 use portcullis_resource::ResourceState;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +56,15 @@ pub(crate) fn router(readiness: Readiness) -> Router {
         .route("/readyz", get(readyz))
         .route("/health", get(health))
         .with_state(Arc::new(readiness))
+}
+
+/// `/metrics`, for a listener of its own.
+pub(crate) fn metrics_router(metrics: SharedMetrics) -> Router {
+    let answer = move || {
+        let text = metrics.encode();
+        std::future::ready(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
+    };
+    Router::new().route("/metrics", get(answer))
 }
 
 async fn readyz(State(readiness): State<Arc<Readiness>>) -> Response {

@@ -59,7 +59,7 @@ impl BodyRules {
         if !is_plain_json(head) {
             return Err(Refusal::media_type());
         }
-        let parsed = strict_json::parse(&bytes).map_err(|error| refusal(error, surface))?;
+        let parsed = strict_json::parse(&bytes).map_err(|error| refusal(error, &bytes, surface))?;
         Ok(ReadBody {
             bytes,
             parsed: Some(parsed),
@@ -131,14 +131,18 @@ fn is_plain_json(head: &Parts) -> bool {
     is_json && is_plain
 }
 
-fn refusal(error: StrictJsonError, surface: Surface) -> Refusal {
+fn refusal(error: StrictJsonError, bytes: &[u8], surface: Surface) -> Refusal {
     let (code, text) = match error {
         StrictJsonError::Syntax => (PARSE_ERROR, "The body is not valid JSON."),
         StrictJsonError::DuplicateMember => (
             INVALID_REQUEST,
             "An object in the body has the same member twice.",
         ),
-        StrictJsonError::TooComplex => (
+        // A batch is refused as a batch, however long it is.
+        StrictJsonError::TooMany if bytes.trim_ascii_start().starts_with(b"[") => {
+            (INVALID_REQUEST, super::envelope::NO_BATCH)
+        }
+        StrictJsonError::TooDeep | StrictJsonError::TooMany => (
             PARSE_ERROR,
             "The body is nested too deeply or has too many values.",
         ),

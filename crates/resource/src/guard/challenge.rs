@@ -78,6 +78,14 @@ impl Challenge {
         self
     }
 
+    /// The word under which it is counted.
+    pub(super) const fn label(&self) -> &'static str {
+        match self.error {
+            Some(error) => error,
+            None => "no_token",
+        }
+    }
+
     /// The value of `WWW-Authenticate`. Every attribute stands once; values are printable ASCII
     /// without quote and backslash by construction of their types.
     fn header(&self) -> Option<HeaderValue> {

@@ -23,6 +23,8 @@ pub enum Surface {
 
 /// The first revision whose requests say everything themselves: no sessions.
 const MODERN: &str = "2026-07-28";
+/// What a batch is told.
+pub(super) const NO_BATCH: &str = "Send one JSON-RPC message, not a batch.";
 const VERSION_MEMBER: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// What a request says.
@@ -66,7 +68,7 @@ impl Message {
             })
         };
         let Some(members) = value.as_object() else {
-            return refuse("Send one JSON-RPC message, not a batch.", Value::Null);
+            return refuse(NO_BATCH, Value::Null);
         };
         let id = match members.get("id") {
             None => Value::Null,

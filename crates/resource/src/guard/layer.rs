@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::{CACHE_CONTROL, Entry};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
 use super::{Caller, Guard, Surface};
@@ -70,10 +71,14 @@ where
         Box::pin(async move {
             let permitted = match guard.admit(request, surface).await {
                 Ok(permitted) => permitted,
-                Err(refusal) => return Ok(refusal.into_response()),
+                Err(refusal) => {
+                    guard.note_refusal(&refusal);
+                    return Ok(refusal.into_response());
+                }
             };
             let caller = permitted.extensions().get::<Caller>().cloned();
-            let answer = inner.call(permitted).await?;
+            let mut answer = inner.call(permitted).await?;
+            keep_private(answer.headers_mut(), surface);
             if let Some(caller) = caller
                 && answer.headers().contains_key("mcp-session-id")
             {
@@ -81,5 +86,20 @@ where
             }
             Ok(answer.map(Body::new))
         })
+    }
+}
+
+/// What a token opened is for its holder alone. Calls over MCP are never cached; the plain view may
+/// have said something of its own.
+fn keep_private(headers: &mut HeaderMap, surface: Surface) {
+    let no_store = HeaderValue::from_static("no-store");
+    match (surface, headers.entry(CACHE_CONTROL)) {
+        (Surface::Mcp, Entry::Occupied(mut said)) => {
+            said.insert(no_store);
+        }
+        (_, Entry::Vacant(unsaid)) => {
+            unsaid.insert(no_store);
+        }
+        (Surface::Rest(_), Entry::Occupied(_)) => {}
     }
 }

@@ -22,6 +22,7 @@ pub use envelope::{OperationOf, Surface};
 pub use layer::{GuardLayer, GuardService};
 pub use operation::{Operation, OperationPolicy, Requirement, ScopeForEverything};
 pub use refusal::Refusal;
+pub use sessions::SESSIONS_PER_CALLER;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ use portcullis_common::config::{Config, ResourceConfig};
 use portcullis_common::correlation::CorrelationId;
 use portcullis_common::fetch::{FetcherError, HttpFetcher, SharedFetcher};
 use portcullis_common::jwks::{JwksCache, PublishedKeys};
+use portcullis_common::metrics::SharedMetrics;
 use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::{Scope, ScopeHierarchy};
 use portcullis_common::token::{TokenError, TokenVerifier, VerifierSettings};
@@ -56,6 +58,7 @@ struct Inner {
     body: BodyRules,
     verifier: TokenVerifier,
     sessions: Sessions,
+    metrics: SharedMetrics,
     policy: Box<dyn OperationPolicy>,
 }
 
@@ -68,6 +71,8 @@ pub struct GuardParts {
     pub clock: SharedClock,
     /// How keys of issuers are fetched.
     pub fetcher: SharedFetcher,
+    /// Where refusals are counted.
+    pub metrics: SharedMetrics,
     /// What each operation takes.
     pub policy: Box<dyn OperationPolicy>,
 }
@@ -97,7 +102,8 @@ impl Guard {
                 max_bytes: config.max_body,
             },
             verifier,
-            sessions: Sessions::new(),
+            sessions: Sessions::default(),
+            metrics: parts.metrics,
             policy: parts.policy,
         }))
     }
@@ -112,6 +118,7 @@ impl Guard {
                 hierarchy: config.scopes.clone(),
                 clock: Arc::new(SystemClock),
                 fetcher: Arc::new(fetcher),
+                metrics: SharedMetrics::default(),
                 policy: Box::new(policy),
             },
         ))
@@ -155,11 +162,13 @@ impl Guard {
         // 2. Exactly one bearer token, in the header.
         let token = bearer::find(&head.headers).map_err(|error| self.challenge(error))?;
         // 3. Signature and claims.
-        let token = guard
-            .verifier
-            .verify(token)
-            .await
-            .map_err(|error| self.token_refusal(&error))?;
+        let verified = guard.verifier.verify(token).await;
+        guard.metrics.token_validation(
+            verified
+                .as_ref()
+                .map_or_else(TokenError::label, |_| "valid"),
+        );
+        let token = verified.map_err(|error| self.token_refusal(&error))?;
         let caller = Caller::new(&token, correlation_of(&head));
         // 4. Body size, one parse, repeated members refused.
         let body = guard.body.read(&head, body, surface).await?;
@@ -195,7 +204,9 @@ impl Guard {
                 needed = %requirement.scopes,
                 "refused: insufficient scope"
             );
-            return Err(self.refuse(Challenge::insufficient_scope(requirement.scopes)));
+            return Err(self.refuse(Challenge::insufficient_scope(
+                requirement.into_owned().scopes,
+            )));
         }
         // RFC 9700 §4.15: a client's own token must not pass for a person's.
         if requirement.needs_user && caller.principal == Principal::Client {
@@ -225,6 +236,11 @@ impl Guard {
             error,
             self.0.challenge_scopes.clone(),
         ))
+    }
+
+    /// Counts a refusal.
+    pub(crate) fn note_refusal(&self, refusal: &Refusal) {
+        self.0.metrics.refusal(refusal.label());
     }
 
     /// Remembers who began the session that the inner service has just opened.

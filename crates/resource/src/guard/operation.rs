@@ -1,5 +1,6 @@
 //! What is asked for, and what it takes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use portcullis_common::scope::Scope;
@@ -31,8 +32,13 @@ pub struct Requirement {
 /// the guard in front of another server.
 pub trait OperationPolicy: Send + Sync + std::fmt::Debug + 'static {
     /// The requirement of this operation for this caller. Operations that do not exist require
-    /// nothing here: the server behind the guard says that they do not exist.
-    fn requirement(&self, operation: &Operation<'_>, caller: &Caller) -> Requirement;
+    /// nothing here: the server behind the guard says that they do not exist. What is the same for
+    /// every call is lent, not copied.
+    fn requirement<'a>(
+        &'a self,
+        operation: &Operation<'_>,
+        caller: &Caller,
+    ) -> Cow<'a, Requirement>;
 }
 
 /// The policy of a server whose every operation needs the same scopes.
@@ -40,16 +46,24 @@ pub trait OperationPolicy: Send + Sync + std::fmt::Debug + 'static {
 pub struct ScopeForEverything(pub Scope);
 
 impl OperationPolicy for ScopeForEverything {
-    fn requirement(&self, _operation: &Operation<'_>, _caller: &Caller) -> Requirement {
-        Requirement {
+    fn requirement<'a>(
+        &'a self,
+        _operation: &Operation<'_>,
+        _caller: &Caller,
+    ) -> Cow<'a, Requirement> {
+        Cow::Owned(Requirement {
             scopes: self.0.clone(),
             needs_user: false,
-        }
+        })
     }
 }
 
 impl<T: OperationPolicy> OperationPolicy for Arc<T> {
-    fn requirement(&self, operation: &Operation<'_>, caller: &Caller) -> Requirement {
+    fn requirement<'a>(
+        &'a self,
+        operation: &Operation<'_>,
+        caller: &Caller,
+    ) -> Cow<'a, Requirement> {
         (**self).requirement(operation, caller)
     }
 }

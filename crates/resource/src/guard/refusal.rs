@@ -103,6 +103,17 @@ impl Refusal {
         Self::plain(StatusCode::BAD_REQUEST, "invalid_request", text)
     }
 
+    /// The word under which it is counted.
+    pub(super) const fn label(&self) -> &'static str {
+        match self {
+            Self::Challenge(challenge) => challenge.label(),
+            Self::KeysUnavailable => "keys_unavailable",
+            Self::Message { .. } => "malformed_message",
+            Self::UnknownSession { .. } => "unknown_session",
+            Self::Plain { error, .. } => error,
+        }
+    }
+
     pub(super) fn into_response(self) -> Response<Body> {
         match self {
             Self::Challenge(challenge) => challenge.into_response(),

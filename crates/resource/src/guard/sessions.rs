@@ -3,23 +3,38 @@
 //! A session id is never authentication (MCP 2025-11-25, security best practices): every request
 //! still carries its own token, and a token of somebody else does not open the session.
 
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
 use http::HeaderMap;
 use portcullis_common::secret::SecretHash;
-use quick_cache::sync::Cache;
 
 use super::envelope::Message;
 use super::{Caller, Refusal};
 
 const SESSION: &str = "mcp-session-id";
-/// How many sessions are remembered; the least used falls first, and its client begins a new one.
+/// How many sessions are remembered; the oldest falls first, and its client begins a new one.
 const REMEMBERED: usize = 10_000;
+/// How many sessions of one caller may be open: for one more, its own oldest ends, so that nobody
+/// can push the sessions of others out.
+pub const SESSIONS_PER_CALLER: usize = 100;
 /// Longest session id, in bytes.
 const MAX_BYTES: usize = 256;
 
-#[derive(Debug)]
-pub(super) struct Sessions(Cache<SecretHash, Owner>);
+/// Who began which session.
+#[derive(Debug, Default)]
+pub(super) struct Sessions(Mutex<Open>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, Default)]
+struct Open {
+    owners: HashMap<SecretHash, Arc<Owner>>,
+    /// Oldest first.
+    order: VecDeque<(SecretHash, Arc<Owner>)>,
+}
+
+/// A subject means something only together with its issuer (RFC 7519 §4.1.2), and what a client
+/// began is no business of another client of the same person.
+#[derive(Debug, PartialEq, Eq)]
 struct Owner {
     issuer: String,
     subject: String,
@@ -37,10 +52,6 @@ impl Owner {
 }
 
 impl Sessions {
-    pub(super) fn new() -> Self {
-        Self(Cache::new(REMEMBERED))
-    }
-
     /// Refuses a session that this caller did not begin. Requests of newer revisions have none:
     /// the headers are taken away (MCP 2026-07-28, streamable HTTP: they are ignored).
     pub(super) fn check(
@@ -57,8 +68,7 @@ impl Sessions {
             headers.remove("last-event-id");
             return Ok(());
         }
-        let known = session_in(headers).and_then(|session| self.0.get(&session));
-        if known.is_some_and(|owner| owner == Owner::of(caller)) {
+        if session_in(headers).is_some_and(|session| self.is_of(&session, caller)) {
             return Ok(());
         }
         Err(Refusal::UnknownSession { id: message.id() })
@@ -66,10 +76,48 @@ impl Sessions {
 
     /// Remembers who began the session that an answer opens.
     pub(super) fn note(&self, caller: &Caller, answer: &HeaderMap) {
-        if let Some(session) = session_in(answer)
-            && !self.0.contains_key(&session)
+        if let Some(session) = session_in(answer) {
+            self.open().add(session, Owner::of(caller));
+        }
+    }
+
+    fn is_of(&self, session: &SecretHash, caller: &Caller) -> bool {
+        let open = self.open();
+        open.owners
+            .get(session)
+            .is_some_and(|owner| **owner == Owner::of(caller))
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    fn add(&mut self, session: SecretHash, owner: Owner) {
+        if self.owners.contains_key(&session) {
+            return;
+        }
+        let mut own = self.order.iter().enumerate();
+        let mut own = own.by_ref().filter(|(_, (_, other))| **other == owner);
+        // Beginning a session is rare and the list is short: a look through it costs microseconds.
+        let oldest = own.next().map(|(position, _)| position);
+        if let Some(oldest) = oldest
+            && own.count() + 1 >= SESSIONS_PER_CALLER
         {
-            self.0.insert(session, Owner::of(caller));
+            self.forget(oldest);
+        }
+        if self.order.len() >= REMEMBERED {
+            self.forget(0);
+        }
+        let owner = Arc::new(owner);
+        self.owners.insert(session, Arc::clone(&owner));
+        self.order.push_back((session, owner));
+    }
+
+    fn forget(&mut self, position: usize) {
+        if let Some((session, _)) = self.order.remove(position) {
+            self.owners.remove(&session);
         }
     }
 }

@@ -16,5 +16,5 @@ pub mod tools;
 
 pub use registry::{CallOutcome, Registry, RegistryError, RegistryOptions};
 pub use server::{McpEndpoint, McpOptions, McpServer, endpoint, service};
-pub use sessions::BoundedSessions;
+pub use sessions::{BoundedSessions, SessionLimits};
 pub use tool::{Effect, RegisteredTool, Tool, ToolCard, ToolError};

@@ -1,12 +1,14 @@
 //! The registry of tools, and the one pipeline through which every call goes.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 use std::time::Duration;
 
 use portcullis_common::clock::{SharedClock, Timestamp};
+use portcullis_common::metrics::SharedMetrics;
 use portcullis_common::scope::ScopeHierarchy;
 use serde_json::Value;
 
@@ -39,6 +41,7 @@ pub struct Registry {
     started: Timestamp,
     tools: Vec<RegisteredTool>,
     positions: HashMap<&'static str, usize>,
+    metrics: SharedMetrics,
 }
 
 /// Why a registry cannot be made.
@@ -93,7 +96,15 @@ impl Registry {
             options,
             tools: Vec::new(),
             positions: HashMap::new(),
+            metrics: SharedMetrics::default(),
         }
+    }
+
+    /// Counts calls there.
+    #[must_use]
+    pub fn counted_in(mut self, metrics: SharedMetrics) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// Adds a tool at the end of the list.
@@ -142,6 +153,12 @@ impl Registry {
         let Some(tool) = self.find(name) else {
             return CallOutcome::Unknown;
         };
+        let outcome = Self::dispatch(tool, arguments, caller).await;
+        self.metrics.tool_call(tool.card().name, outcome.label());
+        outcome
+    }
+
+    async fn dispatch(tool: &RegisteredTool, arguments: Value, caller: &Caller) -> CallOutcome {
         if let Err(violation) = tool.check(&arguments) {
             return CallOutcome::InvalidArguments {
                 field: violation.field,
@@ -169,15 +186,32 @@ impl Registry {
     }
 }
 
+impl CallOutcome {
+    /// The word under which it is counted.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::InvalidArguments { .. } => "invalid_arguments",
+            Self::Failed { .. } => "failed",
+            Self::Broken { .. } => "broken",
+            Self::Done(_) => "done",
+        }
+    }
+}
+
 impl OperationPolicy for Registry {
-    fn requirement(&self, operation: &Operation<'_>, _caller: &Caller) -> Requirement {
+    fn requirement<'a>(
+        &'a self,
+        operation: &Operation<'_>,
+        _caller: &Caller,
+    ) -> Cow<'a, Requirement> {
         match (operation.method, operation.name) {
             ("tools/call", Some(name)) => self
                 .find(name)
-                .map(|tool| tool.requirement().clone())
+                .map(|tool| Cow::Borrowed(tool.requirement()))
                 .unwrap_or_default(),
-            (rest::PROBE, Some(name)) => rest::probe_requirement(name),
-            _ => Requirement::default(),
+            (rest::PROBE, Some(name)) => Cow::Owned(rest::probe_requirement(name)),
+            _ => Cow::default(),
         }
     }
 }

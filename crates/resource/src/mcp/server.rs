@@ -21,10 +21,10 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::schema::shorten;
-use super::sessions::BoundedSessions;
+use super::sessions::{BoundedSessions, SessionLimits};
 use super::tool::{Effect, RegisteredTool};
 use super::{CallOutcome, Registry, documents, guide};
-use crate::guard::Caller;
+use crate::guard::{Caller, SESSIONS_PER_CALLER};
 
 /// How long a client may keep a list: it changes only when the server is replaced.
 const LIST_TTL: Duration = Duration::from_mins(5);
@@ -57,10 +57,8 @@ pub struct McpOptions {
     pub allowed_origins: Vec<String>,
     /// Largest request body, in bytes.
     pub max_body: usize,
-    /// How many sessions of older revisions may be open at once.
-    pub max_sessions: usize,
-    /// How long a session may be silent.
-    pub session_idle: Duration,
+    /// How many sessions of older revisions there may be.
+    pub sessions: SessionLimits,
     /// Cancelled when the server stops; ends sessions and open streams.
     pub shutdown: CancellationToken,
 }
@@ -73,8 +71,11 @@ impl Default for McpOptions {
                 .into(),
             allowed_origins: Vec::new(),
             max_body: 1024 * 1024,
-            max_sessions: 10_000,
-            session_idle: Duration::from_mins(5),
+            sessions: SessionLimits {
+                all: 10_000,
+                per_caller: SESSIONS_PER_CALLER,
+                idle: Duration::from_mins(5),
+            },
             shutdown: CancellationToken::new(),
         }
     }
@@ -90,7 +91,7 @@ pub fn service(registry: Arc<Registry>, options: &McpOptions) -> McpEndpoint {
 /// It serves 2026-07-28 without state and the older revisions with sessions, on one path, and
 /// expects the guard in front of it.
 pub fn endpoint<S: ServerHandler>(server: Arc<S>, options: &McpOptions) -> McpEndpoint<S> {
-    let sessions = BoundedSessions::new(options.max_sessions, options.session_idle);
+    let sessions = BoundedSessions::new(options.sessions);
     StreamableHttpService::new(
         move || Ok(Arc::clone(&server)),
         Arc::new(sessions),

@@ -1,56 +1,119 @@
 //! Sessions of the protocol revisions before 2026-07-28, bounded in number and idle time.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_core::Stream;
-use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
+use rmcp::model::{ClientJsonRpcMessage, GetExtensions as _, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_server::SessionManager;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::session::{ServerSseMessage, SessionId};
 
-/// Sessions in memory, at most so many.
+use crate::guard::Caller;
+
+/// Sessions in memory, at most so many in all and so many of one caller.
 ///
 /// When there are too many, the oldest ends to make room: its client gets 404 and starts a new one
-/// (MCP 2025-11-25, session management). A session id is never authentication: the guard binds it
-/// to the subject and client that opened it.
+/// (MCP 2025-11-25, session management). A caller that has too many makes room of its own. A session
+/// id is never authentication: the guard binds it to the subject and client that opened it.
 #[derive(Debug)]
 pub struct BoundedSessions {
     inner: Arc<LocalSessionManager>,
     /// Open sessions, oldest first.
-    open: Mutex<VecDeque<SessionId>>,
-    limit: usize,
+    open: Mutex<VecDeque<OpenSession>>,
+    limits: SessionLimits,
 }
 
+/// How many sessions there may be, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLimits {
+    /// How many may be open at once.
+    pub all: usize,
+    /// How many of them may be of one caller.
+    pub per_caller: usize,
+    /// How long one may be silent.
+    pub idle: Duration,
+}
+
+#[derive(Debug)]
+struct OpenSession {
+    id: SessionId,
+    /// Known as soon as the first message has been read.
+    owner: Option<Owner>,
+}
+
+/// Issuer, subject and client.
+type Owner = (String, String, Option<String>);
+
 impl BoundedSessions {
-    /// At most `limit` sessions, each of which ends after so long without a message.
-    pub fn new(limit: usize, idle: Duration) -> Self {
+    /// No session yet, and at most so many.
+    pub fn new(limits: SessionLimits) -> Self {
         let mut inner = LocalSessionManager::default();
-        inner.session_config.keep_alive = Some(idle);
+        inner.session_config.keep_alive = Some(limits.idle);
         inner.session_config.init_timeout = Some(Duration::from_secs(10));
         Self {
             inner: Arc::new(inner),
             open: Mutex::default(),
-            limit: limit.max(1),
+            limits,
         }
     }
 
     /// Notes a new session, and answers the one that must go for it.
     fn admit(&self, id: SessionId) -> Option<SessionId> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.push_back(id);
-        if open.len() > self.limit {
-            open.pop_front()
+        let mut open = self.open();
+        open.push_back(OpenSession { id, owner: None });
+        if open.len() > self.limits.all.max(1) {
+            open.pop_front().map(|oldest| oldest.id)
         } else {
             None
         }
     }
 
-    fn forget(&self, id: &SessionId) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|other| other != id);
+    /// Notes whose session it is, and answers the one of the same caller that must go for it.
+    fn assign(&self, id: &SessionId, owner: Owner) -> Option<SessionId> {
+        let mut open = self.open();
+        let is_own = |session: &OpenSession| session.owner.as_ref() == Some(&owner);
+        let oldest = open.iter().position(is_own);
+        let count = open.iter().filter(|session| is_own(session)).count();
+        if let Some(session) = open.iter_mut().find(|session| session.id == *id) {
+            session.owner = Some(owner);
+        }
+        let oldest = oldest.filter(|_| count >= self.limits.per_caller.max(1))?;
+        open.remove(oldest).map(|oldest| oldest.id)
     }
+
+    fn forget(&self, id: &SessionId) {
+        self.open().retain(|other| other.id != *id);
+    }
+
+    fn open(&self) -> MutexGuard<'_, VecDeque<OpenSession>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends a session aside: one that hangs must not keep a new one waiting.
+    fn end(&self, id: SessionId) {
+        let sessions = Arc::clone(&self.inner);
+        tokio::spawn(async move {
+            if let Err(error) = sessions.close_session(&id).await {
+                tracing::debug!(%error, "the oldest session did not end cleanly");
+            }
+        });
+    }
+}
+
+/// Who sent this message, as the guard says.
+fn owner(message: &ClientJsonRpcMessage) -> Option<Owner> {
+    let ClientJsonRpcMessage::Request(request) = message else {
+        return None;
+    };
+    let head = request.request.extensions().get::<http::request::Parts>()?;
+    let caller = head.extensions.get::<Caller>()?;
+    Some((
+        caller.issuer.clone(),
+        caller.subject.clone(),
+        caller.client.clone(),
+    ))
 }
 
 impl SessionManager for BoundedSessions {
@@ -60,13 +123,7 @@ impl SessionManager for BoundedSessions {
     async fn create_session(&self) -> Result<(SessionId, Self::Transport), Self::Error> {
         let (id, transport) = self.inner.create_session().await?;
         if let Some(oldest) = self.admit(Arc::clone(&id)) {
-            let sessions = Arc::clone(&self.inner);
-            // Aside, because a session that hangs must not keep the new one waiting.
-            tokio::spawn(async move {
-                if let Err(error) = sessions.close_session(&oldest).await {
-                    tracing::debug!(%error, "the oldest session did not end cleanly");
-                }
-            });
+            self.end(oldest);
         }
         Ok((id, transport))
     }
@@ -76,6 +133,9 @@ impl SessionManager for BoundedSessions {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<ServerJsonRpcMessage, Self::Error> {
+        if let Some(oldest) = owner(&message).and_then(|owner| self.assign(id, owner)) {
+            self.end(oldest);
+        }
         self.inner.initialize_session(id, message).await
     }
 

@@ -9,23 +9,31 @@ use tokio_util::sync::CancellationToken;
 use crate::bench::{Bench, Reply, person, post};
 
 fn message(session: Option<&str>, body: &Value) -> Request<Body> {
+    message_of("ann", session, body)
+}
+
+fn message_of(subject: &str, session: Option<&str>, body: &Value) -> Request<Body> {
     let mut request = post("/mcp").header("mcp-protocol-version", "2025-11-25");
     if let Some(session) = session {
         request = request.header("mcp-session-id", session);
     }
     request
-        .extension(person("ann"))
+        .extension(person(subject))
         .body(Body::from(body.to_string()))
         .unwrap()
 }
 
 async fn initialize(bench: &Bench) -> (String, Reply) {
+    initialize_as(bench, "ann").await
+}
+
+async fn initialize_as(bench: &Bench, subject: &str) -> (String, Reply) {
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
         "protocolVersion": "2025-11-25",
         "capabilities": {},
         "clientInfo": {"name": "test", "version": "1"},
     }});
-    let reply = bench.send(message(None, &body)).await;
+    let reply = bench.send(message_of(subject, None, &body)).await;
     let session = reply.header("mcp-session-id").to_owned();
     let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
     let accepted = bench.send(message(Some(&session), &initialized)).await;
@@ -94,10 +102,9 @@ async fn a_deleted_session_is_gone() {
 
 #[tokio::test]
 async fn when_there_are_too_many_sessions_the_oldest_makes_room() {
-    let bench = Bench::with(&McpOptions {
-        max_sessions: 2,
-        ..McpOptions::default()
-    });
+    let mut options = McpOptions::default();
+    options.sessions.all = 2;
+    let bench = Bench::with(&options);
     let (first, _) = initialize(&bench).await;
     let (second, _) = initialize(&bench).await;
     let (third, _) = initialize(&bench).await;
@@ -109,6 +116,25 @@ async fn when_there_are_too_many_sessions_the_oldest_makes_room() {
             200
         );
     }
+}
+
+#[tokio::test]
+async fn a_caller_with_too_many_sessions_makes_room_of_its_own() {
+    let mut options = McpOptions::default();
+    options.sessions.per_caller = 2;
+    let bench = Bench::with(&options);
+    let (of_ann, _) = initialize(&bench).await;
+    let mut of_bob = Vec::new();
+    for _ in 0..3 {
+        of_bob.push(initialize_as(&bench, "bob").await.0);
+    }
+    tokio::task::yield_now().await;
+    let mut statuses = Vec::new();
+    for session in of_bob.iter().chain([&of_ann]) {
+        let reply = bench.send(message(Some(session), &echo())).await;
+        statuses.push(reply.status.as_u16());
+    }
+    assert_eq!(statuses, [404, 200, 200, 200]);
 }
 
 #[tokio::test]

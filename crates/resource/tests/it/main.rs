@@ -7,10 +7,20 @@
 )]
 
 mod bench;
+mod bodies;
+mod challenges;
 mod documents;
+mod jwt;
+mod keys;
+mod leaks;
 mod legacy;
+mod metadata;
 mod modern;
 mod openapi;
 mod pipeline;
 mod rest;
+mod sessions;
+mod sockets;
 mod tools;
+mod transport;
+mod verdict;

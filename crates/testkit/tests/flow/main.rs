@@ -1,0 +1,13 @@
+//! The whole product over real sockets: one process, one address, one SQLite file, and clients that
+//! are not ours.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code"
+)]
+
+mod clients;
+mod keys;
+mod product;
+mod stop;
