@@ -116,6 +116,18 @@ impl LoginBudget {
         Ok(())
     }
 
+    /// Gives an attempt back that came to nothing through no fault of the person.
+    pub(crate) fn give_back(&self, pair: &Pair) {
+        let Some(tally) = self.pairs.get(pair) else {
+            return;
+        };
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.count = tally.count.saturating_sub(1);
+        if tally.locked_until.take().is_some() {
+            tally.locks = tally.locks.saturating_sub(1);
+        }
+    }
+
     /// Forgets the attempts of whoever has just proved to be right.
     pub(crate) fn forgive(&self, pair: &Pair) {
         self.pairs.remove(pair);
@@ -198,6 +210,19 @@ mod tests {
         let alice = pair("alice", "203.0.113.1");
         for turn in 0..10 {
             assert_eq!(budget.take(&alice, at(turn * 300)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_came_to_nothing_is_given_back() {
+        let budget = LoginBudget::new(2, WINDOW);
+        let alice = pair("alice", "203.0.113.1");
+        for _ in 0..10 {
+            assert_eq!(budget.take(&alice, at(0)), Ok(()));
+            budget.give_back(&alice);
+        }
+        for expected in [Ok(()), Ok(()), locked(300)] {
+            assert_eq!(budget.take(&alice, at(0)), expected);
         }
     }
 

@@ -5,7 +5,7 @@ use portcullis_common::entropy::EntropyError;
 
 use super::lockout::{Locked, Pair};
 use super::session::{SessionHash, SessionId};
-use super::{AccountState, Password, PasswordPoolError, Username};
+use super::{AccountId, AccountState, Password, PasswordHash, PasswordPoolError, Username};
 use crate::state::AppState;
 use crate::store::{NewSession, OpenSession, StoreError};
 
@@ -44,54 +44,69 @@ pub(crate) async fn log_in(
     let name = username.as_ref().map_or(attempt.username, Username::as_str);
     let pair = Pair::new(name, attempt.source);
     // Before the hashing, so that guesses in parallel do not overrun the budget.
-    state
-        .logins()
-        .take(&pair, state.clock().now())
-        .map_err(|locked| {
-            log(attempt, "locked");
-            LoginError::Locked(locked)
-        })?;
+    if let Err(locked) = state.logins().take(&pair, state.clock().now()) {
+        log(attempt, "locked");
+        return Err(LoginError::Locked(locked));
+    }
+    let result = verify(state, attempt, username.as_ref()).await;
+    match &result {
+        Ok(_) => state.logins().forgive(&pair),
+        Err(LoginError::Pool(_) | LoginError::Store(_) | LoginError::Entropy(_)) => {
+            state.logins().give_back(&pair);
+        }
+        Err(LoginError::Wrong | LoginError::Locked(_)) => {}
+    }
+    result
+}
+
+async fn verify(
+    state: &AppState,
+    attempt: &Attempt<'_>,
+    username: Option<&Username>,
+) -> Result<SessionId, LoginError> {
     // Longer ones are refused before they cost anything, the same for every name.
     let Ok(password) = Password::parse(attempt.password) else {
         log(attempt, "password out of bounds");
         return Err(LoginError::Wrong);
     };
-    let found = match &username {
+    let found = match username {
         Some(username) => state.store().find_account(username).await?,
         None => None,
     };
     // An unknown name costs what a known one does.
     let hash = found.as_ref().map(|(_, hash)| hash);
     let is_right = state.passwords().verify(password, hash).await?;
-    let (account, verified) = match found {
-        Some((account, hash)) if is_right && account.state == AccountState::Enabled => {
-            (account, hash)
-        }
-        Some((account, _)) => {
-            log(
-                attempt,
-                if is_right {
-                    "disabled"
-                } else {
-                    "wrong password"
-                },
-            );
-            tracing::debug!(
-                account.id = account.id.as_str(),
-                "the account of the attempt"
-            );
-            return Err(LoginError::Wrong);
-        }
-        None => {
-            log(attempt, "unknown account");
-            return Err(LoginError::Wrong);
-        }
+    let Some((account, hash)) = found else {
+        log(attempt, "unknown account");
+        return Err(LoginError::Wrong);
     };
+    if !is_right || account.state == AccountState::Disabled {
+        let outcome = if is_right {
+            "disabled"
+        } else {
+            "wrong password"
+        };
+        log(attempt, outcome);
+        tracing::debug!(
+            account.id = account.id.as_str(),
+            "the account of the attempt"
+        );
+        return Err(LoginError::Wrong);
+    }
+    open_session(state, attempt, account.id, hash).await
+}
+
+async fn open_session(
+    state: &AppState,
+    attempt: &Attempt<'_>,
+    account_id: AccountId,
+    verified: PasswordHash,
+) -> Result<SessionId, LoginError> {
     let id = SessionId::generate(state.entropy())?;
     let now = state.clock().now();
     let new = NewSession {
         hash: id.hash(),
-        account_id: account.id.clone(),
+        account_id: account_id.clone(),
         verified,
         replaces: attempt.replaces,
         now,
@@ -101,9 +116,8 @@ pub(crate) async fn log_in(
         log(attempt, "the account changed meanwhile");
         return Err(LoginError::Wrong);
     }
-    state.logins().forgive(&pair);
     tracing::info!(
-        account.id = account.id.as_str(),
+        account.id = account_id.as_str(),
         client.address = %attempt.source.0,
         outcome = "logged in",
         "login"

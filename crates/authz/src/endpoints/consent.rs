@@ -2,7 +2,7 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use portcullis_common::scope::Scope;
 
 use super::authorize::{approve_silently, refuse};
@@ -31,7 +31,8 @@ pub(crate) async fn get(
         let handle = waiting.handle().expose();
         return Ok(human::see_own(&state, LOGIN, Some(handle)));
     };
-    if waiting.is_remembered(&state, session).await? {
+    // HEAD looks and decides nothing.
+    if head.method != Method::HEAD && waiting.is_remembered(&state, session).await? {
         return approve_silently(&state, &waiting, session).await;
     }
     let secret = cookies.session.as_ref().map_or("", SessionId::expose);

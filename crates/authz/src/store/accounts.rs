@@ -240,6 +240,11 @@ impl Store {
     ) -> Result<ChangeAccount, StoreError> {
         let username = username.clone();
         transaction!(self, |connection| {
+            // First, as an approval under way holds its session and then looks at its account.
+            sqlx::query(END_SESSIONS)
+                .bind(username.as_str())
+                .execute(&mut *connection)
+                .await?;
             let delete = sqlx::query("DELETE FROM accounts WHERE username = $1");
             change_or_end!(connection, delete.bind(username.as_str()));
             sqlx::query(COUNT_CHANGE)

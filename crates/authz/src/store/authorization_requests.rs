@@ -10,9 +10,6 @@ use crate::accounts::AccountId;
 use crate::accounts::session::RequestHandleHash;
 use crate::clients::ClientId;
 
-/// Most rows that one sweep takes away.
-const SWEEP: i64 = 1000;
-
 /// A request as it is stored.
 #[derive(Clone, Debug)]
 pub(crate) struct WaitingRequest {
@@ -128,30 +125,5 @@ impl Store {
             })
         })
         .transpose()
-    }
-
-    /// Takes away sessions and requests whose time is over, a bounded number at a time.
-    pub(crate) async fn sweep_people(&self, now: Timestamp) -> Result<(), StoreError> {
-        transaction!(self, |connection| {
-            sqlx::query(
-                "DELETE FROM sessions
-                  WHERE session_hash IN (SELECT session_hash FROM sessions
-                                          WHERE expires_at <= $1 LIMIT $2)",
-            )
-            .bind(now.seconds())
-            .bind(SWEEP)
-            .execute(&mut *connection)
-            .await?;
-            sqlx::query(
-                "DELETE FROM authorization_requests
-                  WHERE handle_hash IN (SELECT handle_hash FROM authorization_requests
-                                         WHERE expires_at <= $1 LIMIT $2)",
-            )
-            .bind(now.seconds())
-            .bind(SWEEP)
-            .execute(&mut *connection)
-            .await?;
-            Ok(End::Keep(()))
-        })
     }
 }

@@ -1,4 +1,4 @@
-//! Taking away what came of grants and has ended, a bounded number of rows at a time.
+//! Taking away what has ended, a bounded number of rows at a time.
 
 use std::time::Duration;
 
@@ -14,6 +14,17 @@ const ROUNDS: u32 = 200;
 /// How long an ended grant is kept: longer than any access token that came from it, and long
 /// enough to look into.
 const ENDED_GRANT_KEPT: Duration = Duration::from_hours(24);
+
+const SESSIONS: &str = "
+    DELETE FROM sessions
+     WHERE session_hash IN (SELECT session_hash FROM sessions WHERE expires_at <= $1 LIMIT $2)";
+
+const REQUESTS: &str = "
+    DELETE FROM authorization_requests
+     WHERE handle_hash IN (SELECT handle_hash
+                             FROM authorization_requests
+                            WHERE expires_at <= $1
+                            LIMIT $2)";
 
 const REVOKED_TOKENS: &str = "
     DELETE FROM revoked_tokens
@@ -56,6 +67,12 @@ const ENDED_GRANTS: &str = "
                          LIMIT $2)";
 
 impl Store {
+    /// Takes away sessions and authorization requests whose time is over.
+    pub(crate) async fn sweep_people(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.sweep_by(SESSIONS, now).await?;
+        self.sweep_by(REQUESTS, now).await
+    }
+
     /// Takes away codes that were forgotten, refresh tokens that expired, answers that are no
     /// longer given, grants that ended a day ago, and revocations of tokens that ended by
     /// themselves.

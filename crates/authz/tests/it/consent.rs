@@ -367,3 +367,53 @@ async fn a_login_on_the_way_brings_the_person_back_to_the_question() {
     let page = browser.logs_in(&again, "alice", PASSWORD).await;
     assert!(is_asked(&page), "{page:?}");
 }
+
+#[tokio::test]
+async fn an_app_that_registered_itself_is_called_unverified_and_never_profits_from_another() {
+    let database = TestDatabase::sqlite();
+    let (authz, mut browser) = start(&database).await;
+    browser.allows(&ask(), "alice", PASSWORD).await;
+    let double = registers(&authz, "Web & S\u{f6}hne", "https://double.test/cb").await;
+    let page = browser.opens(&double.path()).await;
+    assert!(is_asked(&page), "the same name is not the same app");
+    assert!(
+        page.text().contains("Nobody has checked this app"),
+        "{page:?}"
+    );
+    assert!(page.text().contains("unverified"));
+    assert!(page.text().contains("double.test"));
+
+    let strange = registers(&authz, "<b>x</b>\"'", "https://double.test/cb").await;
+    let page = browser.opens(&strange.path()).await;
+    assert!(!page.text().contains("<b>"), "{page:?}");
+}
+
+#[tokio::test]
+async fn nobody_is_sent_to_an_app_that_registered_itself_before_they_have_logged_in() {
+    let database = TestDatabase::sqlite();
+    let (authz, mut browser) = start(&database).await;
+    let wrong = registers(&authz, "App", "https://evil.test/cb")
+        .await
+        .with("scope", "x");
+    let mut stranger = Browser::new(&authz);
+    let answer = stranger.get(&wrong.path()).await;
+    assert_eq!((answer.status.as_u16(), answer.location()), (400, None));
+    let answer = browser.get(&wrong.path()).await;
+    assert_eq!(answer.parameter("error").as_deref(), Some("invalid_scope"));
+}
+
+/// A public client that registers itself, and what it asks for.
+async fn registers(authz: &Authz, name: &str, redirect_uri: &str) -> Ask {
+    let metadata = serde_json::json!({
+        "client_name": name,
+        "redirect_uris": [redirect_uri],
+        "token_endpoint_auth_method": "none",
+    });
+    let request = http::Request::post("/register")
+        .header("content-type", "application/json")
+        .body(axum::body::Body::from(metadata.to_string()))
+        .unwrap();
+    let answer = authz.send(request).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    Ask::of(answer.json()["client_id"].as_str().unwrap(), redirect_uri)
+}
