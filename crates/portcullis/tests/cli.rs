@@ -136,6 +136,14 @@ fn every_command_explains_itself_and_wrong_usage_is_exit_code_2() {
         "client show",
         "client remove",
         "client invite",
+        "user",
+        "user add",
+        "user list",
+        "user remove",
+        "user disable",
+        "user enable",
+        "user password",
+        "user role",
         "key",
         "key list",
         "key rotate",
@@ -389,4 +397,73 @@ fn a_second_server_on_the_same_address_ends_with_the_reason() {
     assert_eq!(second.status.code(), Some(1));
     let errors = text(&second.stderr);
     assert!(errors.contains("cannot be bound"), "{errors}");
+}
+
+#[test]
+fn the_first_start_keeps_the_password_of_admin_in_a_private_file_and_the_second_says_nothing() {
+    let folder = Folder::new();
+    let (_, log) = folder.serve().stop();
+    let file = folder.path().join("portcullis-data/admin-password");
+    let password = std::fs::read_to_string(&file).unwrap();
+    assert!(password.trim().len() >= 20);
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    assert!(!log.contains(password.trim()));
+    std::fs::remove_file(&file).unwrap();
+    let (_, log) = folder.serve().stop();
+    assert!(!file.exists() && !log.contains("password"), "{log}");
+}
+
+#[test]
+fn people_are_added_changed_listed_and_removed_without_a_server() {
+    let folder = Folder::new();
+    let with_password = |arguments: &[&str], password: &str| {
+        let mut process = folder
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        process
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(password.as_bytes())
+            .unwrap();
+        process.wait_with_output().unwrap()
+    };
+    let add = [
+        "user",
+        "add",
+        "Alice",
+        "--email",
+        "a@example.com",
+        "--password-stdin",
+        "--json",
+    ];
+    let added = with_password(&add, "correct horse battery\n");
+    assert!(added.status.success(), "{added:?}");
+    assert_eq!(
+        with_password(&add, "correct horse battery\n").status.code(),
+        Some(1)
+    );
+    folder.json(&["user", "role", "alice", "admin", "--json"]);
+    folder.json(&["user", "disable", "alice", "--json"]);
+    let listed = text(&folder.run(&["user", "list", "--json"]).stdout);
+    assert!(
+        listed.contains("alice") && listed.contains("admin"),
+        "{listed}"
+    );
+    assert!(!listed.contains("argon2"), "{listed}");
+    let changed = with_password(
+        &["user", "password", "alice", "--password-stdin"],
+        "another one\n",
+    );
+    assert!(changed.status.success(), "{changed:?}");
+    folder.json(&["user", "remove", "alice", "--json"]);
+    assert_eq!(
+        folder.run(&["user", "remove", "alice"]).status.code(),
+        Some(1)
+    );
 }
