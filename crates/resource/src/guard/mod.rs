@@ -2,7 +2,7 @@
 //!
 //! It protects any axum or rmcp service. It may assume nothing about what it protects and knows
 //! nothing of rmcp; it must never pass on a request that it has not understood. The order of its
-//! checks stands in one function, [`Guard::admit`].
+//! checks stands in one function, `Guard::admit`.
 
 mod bearer;
 mod body;
