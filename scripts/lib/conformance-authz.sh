@@ -26,7 +26,7 @@ authz_leg() {
 # The suite sends a secret only if the metadata does not offer `none`, so then a front takes it out.
 authz_serve() {
     if [ "$1" = none ]; then
-        server_listen
+        server_listen ''
     else
         front=$(free_port)
         server_listen "$front"

@@ -41,7 +41,7 @@ server_person() {
 
 # Starts it with a person, and with a client for client credentials: CLIENT_ID and CLIENT_SECRET.
 server_start() {
-    server_listen
+    server_listen ''
     server_person
     (cd "$SERVER_DIR" && portcullis client add tester --grant client_credentials \
         --scope 'mcp:read mcp:write' --json) >"$SERVER_DIR/client.json"

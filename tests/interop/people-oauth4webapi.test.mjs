@@ -125,7 +125,7 @@ const revoke = async (server, client, token) => {
   await oauth.processRevocationResponse(await oauth.revocationRequest(server, client, proof, token, loopback));
 };
 
-describe('oauth4webapi with a person', { concurrency: true }, () => {
+describe('oauth4webapi with a person', { concurrency: 2 }, () => {
   for (const method of Object.keys(authentication)) {
     test(`oauth4webapi goes the whole way, registered for ${method}`, async () => {
       const nobody = await challenge(request('no-such-token', 'tools/list'), 401);
