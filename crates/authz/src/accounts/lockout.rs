@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use portcullis_common::client_address::ClientAddress;
-use portcullis_common::clock::Timestamp;
+use portcullis_common::clock::{Clock, Timestamp};
 use portcullis_common::secret::SecretHash;
 use quick_cache::sync::Cache;
+use tokio::sync::Notify;
 
 /// Most pairs of account and source that are remembered.
 const MAX_PAIRS: usize = 65_536;
@@ -16,8 +17,8 @@ const LONGEST_LOCK: Duration = Duration::from_mins(15);
 /// After this long without an attempt, a lock begins at its shortest again.
 const FORGIVEN_AFTER: Duration = Duration::from_hours(1);
 
-/// Counts attempts per account and source. The counting stands before the hashing, so that parallel
-/// guesses are not cheaper than one after the other.
+/// Counts wrong attempts per account and source. A turn is taken before the hashing, so that
+/// parallel guesses are not cheaper than one after the other.
 ///
 /// In memory only: another replica counts for itself, and a restart begins anew.
 #[derive(Debug)]
@@ -37,12 +38,39 @@ pub(crate) struct Pair {
 
 #[derive(Debug, Default)]
 struct Tally {
-    /// Attempts since `began_at`.
-    count: u32,
+    /// Wrong attempts since `began_at`.
+    wrong: u32,
+    /// Attempts whose end is not known yet; each may turn out to be wrong.
+    under_way: u32,
     began_at: Option<Timestamp>,
     locked_until: Option<Timestamp>,
     /// Locks so far; each doubles the next one.
     locks: u32,
+    /// Woken when an attempt ends.
+    ended: Arc<Notify>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The password was right: what was wrong before is forgiven.
+    Right,
+    /// It was wrong.
+    Wrong,
+    /// Nobody knows, through no fault of the person.
+    Unknown,
+}
+
+/// One attempt that was let through. Dropped without an outcome it counts as wrong, so that going
+/// away while the password is hashed is no way to guess for nothing.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Turn {
+    tally: Arc<Mutex<Tally>>,
+    window: Duration,
+    attempts: u32,
+    began: Timestamp,
+    is_settled: bool,
 }
 
 /// Too many attempts.
@@ -83,64 +111,99 @@ impl LoginBudget {
         }
     }
 
-    /// Takes one attempt from the budget, or says how long there is none.
-    pub(crate) fn take(&self, pair: &Pair, now: Timestamp) -> Result<(), Locked> {
+    /// Waits for a turn, or says how long there is none.
+    ///
+    /// No more attempts are under way at once than may still turn out to be wrong, so that guesses
+    /// in parallel do not overrun the budget; right passwords in parallel only wait for each other.
+    pub(crate) async fn take(&self, pair: &Pair, clock: &dyn Clock) -> Result<Turn, Locked> {
         let tally = self
             .pairs
             .get_or_insert_with::<_, std::convert::Infallible>(pair, || Ok(Arc::default()))
             .unwrap_or_default();
-        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(until) = tally.locked_until {
+        loop {
+            let ended = {
+                let mut locked = tally.lock().unwrap_or_else(PoisonError::into_inner);
+                let now = clock.now();
+                locked.check(now, self.window)?;
+                if locked.wrong + locked.under_way < self.attempts {
+                    locked.under_way += 1;
+                    return Ok(Turn {
+                        tally: Arc::clone(&tally),
+                        window: self.window,
+                        attempts: self.attempts,
+                        began: now,
+                        is_settled: false,
+                    });
+                }
+                // Made under the lock: an end between here and the wait is not missed.
+                Arc::clone(&locked.ended).notified_owned()
+            };
+            ended.await;
+        }
+    }
+}
+
+impl Turn {
+    /// Ends the attempt.
+    pub(crate) fn settle(mut self, outcome: Outcome) {
+        self.is_settled = true;
+        self.end(outcome);
+    }
+
+    fn end(&self, outcome: Outcome) {
+        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.under_way = tally.under_way.saturating_sub(1);
+        match outcome {
+            Outcome::Right => (tally.wrong, tally.locks, tally.locked_until) = (0, 0, None),
+            Outcome::Wrong => {
+                tally.wrong += 1;
+                if tally.wrong >= self.attempts {
+                    tally.locked_until = Some(self.began.plus(lock(self.window, tally.locks)));
+                    tally.locks = tally.locks.saturating_add(1);
+                }
+            }
+            Outcome::Unknown => {}
+        }
+        tally.ended.notify_waiters();
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.end(Outcome::Wrong);
+        }
+    }
+}
+
+impl Tally {
+    /// Whether attempts may be made now; begins a new window where the old one is over.
+    fn check(&mut self, now: Timestamp, window: Duration) -> Result<(), Locked> {
+        if let Some(until) = self.locked_until {
             if now < until {
                 return Err(Locked {
                     retry_after: until.since(now),
                 });
             }
             if now.since(until) >= FORGIVEN_AFTER {
-                tally.locks = 0;
+                self.locks = 0;
             }
-            (tally.locked_until, tally.began_at) = (None, None);
+            (self.locked_until, self.began_at) = (None, None);
         }
-        if tally
-            .began_at
-            .is_none_or(|began| now.since(began) >= self.window)
-        {
-            (tally.began_at, tally.count) = (Some(now), 0);
-        }
-        tally.count += 1;
-        if tally.count >= self.attempts {
-            // This attempt still counts; the next one waits.
-            tally.locked_until = Some(now.plus(self.lock(tally.locks)));
-            tally.locks = tally.locks.saturating_add(1);
+        if self.began_at.is_none_or(|began| now.since(began) >= window) {
+            (self.began_at, self.wrong) = (Some(now), 0);
         }
         Ok(())
     }
+}
 
-    /// Gives an attempt back that came to nothing through no fault of the person.
-    pub(crate) fn give_back(&self, pair: &Pair) {
-        let Some(tally) = self.pairs.get(pair) else {
-            return;
-        };
-        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-        tally.count = tally.count.saturating_sub(1);
-        if tally.locked_until.take().is_some() {
-            tally.locks = tally.locks.saturating_sub(1);
-        }
-    }
-
-    /// Forgets the attempts of whoever has just proved to be right.
-    pub(crate) fn forgive(&self, pair: &Pair) {
-        self.pairs.remove(pair);
-    }
-
-    /// The window, doubled with every lock before, within bounds.
-    fn lock(&self, before: u32) -> Duration {
-        let longest = LONGEST_LOCK.max(self.window);
-        self.window
-            .saturating_mul(1_u32.checked_shl(before).unwrap_or(u32::MAX))
-            .min(longest)
-            .max(Duration::from_secs(1))
-    }
+/// The window, doubled with every lock before, within bounds.
+fn lock(window: Duration, before: u32) -> Duration {
+    let longest = LONGEST_LOCK.max(window);
+    window
+        .saturating_mul(1_u32.checked_shl(before).unwrap_or(u32::MAX))
+        .min(longest)
+        .max(Duration::from_secs(1))
 }
 
 impl std::fmt::Debug for Pair {
@@ -151,86 +214,136 @@ impl std::fmt::Debug for Pair {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
     use super::*;
 
     const WINDOW: Duration = Duration::from_mins(5);
+
+    #[derive(Debug)]
+    struct At(AtomicI64);
+
+    impl Clock for At {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_seconds(1_800_000_000 + self.0.load(Ordering::SeqCst))
+        }
+    }
+
+    fn at(seconds: i64) -> At {
+        At(AtomicI64::new(seconds))
+    }
 
     fn pair(name: &str, address: &str) -> Pair {
         Pair::new(name, ClientAddress(address.parse().unwrap()))
     }
 
-    fn at(seconds: u64) -> Timestamp {
-        Timestamp::from_seconds(1_800_000_000).plus(Duration::from_secs(seconds))
+    /// An attempt that ends like this; gives the seconds to wait where it is not let through.
+    async fn attempt(budget: &LoginBudget, pair: &Pair, now: i64, outcome: Outcome) -> u64 {
+        match budget.take(pair, &at(now)).await {
+            Ok(turn) => {
+                turn.settle(outcome);
+                0
+            }
+            Err(locked) => locked.retry_after.as_secs(),
+        }
     }
 
-    fn locked(seconds: u64) -> Result<(), Locked> {
-        Err(Locked {
-            retry_after: Duration::from_secs(seconds),
-        })
-    }
-
-    #[test]
-    fn the_sixth_attempt_waits_and_the_wait_doubles_up_to_a_quarter_of_an_hour() {
+    #[tokio::test]
+    async fn the_sixth_attempt_waits_and_the_wait_doubles_up_to_a_quarter_of_an_hour() {
         let budget = LoginBudget::new(5, WINDOW);
         let alice = pair("alice", "203.0.113.1");
         let mut now = 0;
         for wait in [300, 600, 900, 900] {
             for _ in 0..5 {
-                assert_eq!(budget.take(&alice, at(now)), Ok(()));
+                assert_eq!(attempt(&budget, &alice, now, Outcome::Wrong).await, 0);
             }
-            assert_eq!(budget.take(&alice, at(now)), locked(wait));
-            assert_eq!(budget.take(&alice, at(now + wait - 1)), locked(1));
+            let seconds = u64::try_from(wait).unwrap();
+            assert_eq!(attempt(&budget, &alice, now, Outcome::Right).await, seconds);
+            assert_eq!(
+                attempt(&budget, &alice, now + wait - 1, Outcome::Right).await,
+                1
+            );
             now += wait;
         }
         now += 3600;
         for _ in 0..5 {
-            assert_eq!(budget.take(&alice, at(now)), Ok(()));
+            assert_eq!(attempt(&budget, &alice, now, Outcome::Wrong).await, 0);
         }
-        assert_eq!(budget.take(&alice, at(now)), locked(300));
+        assert_eq!(attempt(&budget, &alice, now, Outcome::Wrong).await, 300);
     }
 
-    #[test]
-    fn others_and_other_sources_are_not_locked_and_a_right_password_is_forgiven() {
-        let budget = LoginBudget::new(1, WINDOW);
+    #[tokio::test]
+    async fn others_and_other_sources_are_not_locked_and_a_right_password_is_forgiven() {
+        let budget = LoginBudget::new(2, WINDOW);
         let alice = pair("alice", "2001:db8::1");
-        assert_eq!(budget.take(&alice, at(0)), Ok(()));
-        assert_eq!(
-            budget.take(&pair("alice", "2001:db8::ffff"), at(0)),
-            locked(300)
-        );
-        assert_eq!(budget.take(&pair("alice", "203.0.113.2"), at(0)), Ok(()));
-        assert_eq!(budget.take(&pair("bob", "2001:db8::1"), at(0)), Ok(()));
-        budget.forgive(&alice);
-        assert_eq!(budget.take(&alice, at(0)), Ok(()));
+        for outcome in [
+            Outcome::Wrong,
+            Outcome::Right,
+            Outcome::Wrong,
+            Outcome::Wrong,
+        ] {
+            assert_eq!(attempt(&budget, &alice, 0, outcome).await, 0);
+        }
+        let neighbour = pair("alice", "2001:db8::ffff");
+        assert_eq!(attempt(&budget, &neighbour, 0, Outcome::Right).await, 300);
+        for other in [pair("alice", "203.0.113.2"), pair("bob", "2001:db8::1")] {
+            assert_eq!(attempt(&budget, &other, 0, Outcome::Right).await, 0);
+        }
     }
 
-    #[test]
-    fn attempts_that_are_far_apart_do_not_add_up() {
+    #[tokio::test]
+    async fn attempts_that_are_far_apart_do_not_add_up() {
         let budget = LoginBudget::new(2, WINDOW);
         let alice = pair("alice", "203.0.113.1");
         for turn in 0..10 {
-            assert_eq!(budget.take(&alice, at(turn * 300)), Ok(()));
+            assert_eq!(
+                attempt(&budget, &alice, turn * 300, Outcome::Wrong).await,
+                0
+            );
         }
     }
 
-    #[test]
-    fn an_attempt_that_came_to_nothing_is_given_back() {
+    #[tokio::test]
+    async fn an_attempt_that_came_to_nothing_does_not_count_and_one_that_went_away_does() {
         let budget = LoginBudget::new(2, WINDOW);
         let alice = pair("alice", "203.0.113.1");
         for _ in 0..10 {
-            assert_eq!(budget.take(&alice, at(0)), Ok(()));
-            budget.give_back(&alice);
+            assert_eq!(attempt(&budget, &alice, 0, Outcome::Unknown).await, 0);
         }
-        for expected in [Ok(()), Ok(()), locked(300)] {
-            assert_eq!(budget.take(&alice, at(0)), expected);
+        for _ in 0..2 {
+            drop(budget.take(&alice, &at(0)).await.unwrap());
+        }
+        assert_eq!(attempt(&budget, &alice, 0, Outcome::Right).await, 300);
+    }
+
+    #[tokio::test]
+    async fn right_passwords_in_parallel_wait_for_each_other_and_guesses_do_not_overrun() {
+        for (outcome, let_through) in [(Outcome::Right, 50), (Outcome::Wrong, 5)] {
+            let budget = Arc::new(LoginBudget::new(5, WINDOW));
+            let attempts: Vec<_> = (0..50)
+                .map(|_| {
+                    let budget = Arc::clone(&budget);
+                    tokio::spawn(async move {
+                        let turn = budget.take(&pair("alice", "203.0.113.1"), &at(0)).await;
+                        tokio::task::yield_now().await;
+                        turn.map(|turn| turn.settle(outcome)).is_ok()
+                    })
+                })
+                .collect();
+            let mut passed = 0;
+            for attempt in attempts {
+                passed += u32::from(attempt.await.unwrap());
+            }
+            assert_eq!(passed, let_through, "{outcome:?}");
         }
     }
 
-    #[test]
-    fn memory_is_bounded() {
+    #[tokio::test]
+    async fn memory_is_bounded() {
         let budget = LoginBudget::new(5, WINDOW);
         for number in 0..2 * MAX_PAIRS {
-            let _ = budget.take(&pair(&number.to_string(), "203.0.113.1"), at(0));
+            let pair = pair(&number.to_string(), "203.0.113.1");
+            attempt(&budget, &pair, 0, Outcome::Wrong).await;
         }
         assert!(budget.pairs.len() <= MAX_PAIRS);
     }

@@ -3,7 +3,7 @@
 use portcullis_common::client_address::ClientAddress;
 use portcullis_common::entropy::EntropyError;
 
-use super::lockout::{Locked, Pair};
+use super::lockout::{Locked, Outcome, Pair};
 use super::session::{SessionHash, SessionId};
 use super::{AccountId, AccountState, Password, PasswordHash, PasswordPoolError, Username};
 use crate::state::AppState;
@@ -44,18 +44,21 @@ pub(crate) async fn log_in(
     let name = username.as_ref().map_or(attempt.username, Username::as_str);
     let pair = Pair::new(name, attempt.source);
     // Before the hashing, so that guesses in parallel do not overrun the budget.
-    if let Err(locked) = state.logins().take(&pair, state.clock().now()) {
-        log(attempt, "locked");
-        return Err(LoginError::Locked(locked));
-    }
-    let result = verify(state, attempt, username.as_ref()).await;
-    match &result {
-        Ok(_) => state.logins().forgive(&pair),
-        Err(LoginError::Pool(_) | LoginError::Store(_) | LoginError::Entropy(_)) => {
-            state.logins().give_back(&pair);
+    let turn = match state.logins().take(&pair, state.clock().as_ref()).await {
+        Ok(turn) => turn,
+        Err(locked) => {
+            log(attempt, "locked");
+            return Err(LoginError::Locked(locked));
         }
-        Err(LoginError::Wrong | LoginError::Locked(_)) => {}
-    }
+    };
+    let result = verify(state, attempt, username.as_ref()).await;
+    turn.settle(match &result {
+        Ok(_) => Outcome::Right,
+        Err(LoginError::Pool(_) | LoginError::Store(_) | LoginError::Entropy(_)) => {
+            Outcome::Unknown
+        }
+        Err(LoginError::Wrong | LoginError::Locked(_)) => Outcome::Wrong,
+    });
     result
 }
 
