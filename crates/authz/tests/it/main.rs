@@ -21,6 +21,7 @@ mod refresh_family;
 mod registration;
 mod registration_clients;
 mod registration_management;
+mod registration_people;
 mod resource_indicators;
 mod revocation;
 mod scopes;
