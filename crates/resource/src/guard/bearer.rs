@@ -36,11 +36,11 @@ pub(super) fn find(headers: &HeaderMap) -> Result<&str, BearerError> {
     if !scheme.eq_ignore_ascii_case(SCHEME) || !text.starts_with(' ') || token.is_empty() {
         return Err(BearerError::Absent);
     }
-    // Bytes are looked at, not characters: tokens are long, and nothing else is done to each.
     if !token.is_ascii() {
         return Err(BearerError::Absent);
     }
-    if token.bytes().any(|byte| matches!(byte, b' ' | b',')) {
+    // A token is long: searching bytes is many times faster than looking at each character.
+    if token.as_bytes().contains(&b' ') || token.as_bytes().contains(&b',') {
         return Err(BearerError::Several);
     }
     Ok(token)
