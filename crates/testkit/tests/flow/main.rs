@@ -9,5 +9,7 @@
 
 mod clients;
 mod keys;
+mod people;
+mod person;
 mod product;
 mod stop;
