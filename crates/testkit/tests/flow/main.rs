@@ -12,4 +12,5 @@ mod keys;
 mod people;
 mod person;
 mod product;
+mod recorded;
 mod stop;

@@ -20,8 +20,8 @@ use crate::product::Product;
 
 const NAME: &str = "ada";
 const PASSWORD: &str = "a long enough password";
-const TIMEOUT: Duration = Duration::from_secs(10);
-const LARGEST_PAGE: usize = 64 * 1024;
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const LARGEST_PAGE: usize = 64 * 1024;
 
 /// Somebody with an account.
 pub(crate) struct Person {
