@@ -10,6 +10,7 @@ missing_packages() {
     has jq || printf 'jq '
     has shellcheck || printf 'shellcheck '
     has npm || printf 'nodejs npm '
+    python3 -c 'import ensurepip' 2>/dev/null || printf 'python3 python3-venv '
     [ -e /etc/ssl/certs/ca-certificates.crt ] || printf 'ca-certificates '
     [ -n "$(postgres_bin)" ] || printf 'postgresql '
 }
