@@ -22,3 +22,5 @@ pub mod logs;
 pub mod network;
 pub mod resource;
 pub mod token;
+pub mod web;
+pub mod website;
