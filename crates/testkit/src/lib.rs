@@ -14,6 +14,7 @@ pub mod authz;
 pub mod browser;
 pub mod clock;
 pub mod database;
+pub mod dns;
 pub mod entropy;
 pub mod fixture;
 pub mod grants;

@@ -1,7 +1,9 @@
 //! Web sites of strangers, on this machine: an authority of their own, and every kind of answer.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -121,7 +123,7 @@ impl Page {
     /// With one more header.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.head += &format!("{name}: {value}\r\n");
+        let _ = write!(self.head, "{name}: {value}\r\n");
         self
     }
 }
@@ -130,6 +132,7 @@ impl Page {
 struct Shared {
     pages: Mutex<HashMap<String, Page>>,
     requests: Mutex<Vec<String>>,
+    connections: AtomicUsize,
     /// What was read of endless pages, in bytes.
     sent: Mutex<usize>,
     is_held: watch::Sender<bool>,
@@ -164,6 +167,7 @@ impl Website {
             shared: Arc::new(Shared {
                 pages: Mutex::default(),
                 requests: Mutex::default(),
+                connections: AtomicUsize::default(),
                 sent: Mutex::default(),
                 is_held: watch::Sender::new(false),
             }),
@@ -171,6 +175,7 @@ impl Website {
         let shared = Arc::clone(&site.shared);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                shared.connections.fetch_add(1, Ordering::SeqCst);
                 let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
                 tokio::spawn(async move { shared.answer(acceptor, stream).await });
             }
@@ -192,6 +197,11 @@ impl Website {
     /// The targets that were asked for, each with the host before it, in order.
     pub fn requests(&self) -> Vec<String> {
         self.shared.requests.lock().unwrap().clone()
+    }
+
+    /// How many connections were opened, whatever came of them.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
     }
 
     /// How many bytes of endless pages were sent.
@@ -230,9 +240,11 @@ impl Shared {
         let head = format!("{}connection: close\r\n\r\n", page.head);
         stream.write_all(head.as_bytes()).await.ok()?;
         stream.write_all(&page.body).await.ok()?;
-        while page.is_endless {
-            stream.write_all(&page.body).await.ok()?;
-            *self.sent.lock().unwrap() += page.body.len();
+        if page.is_endless {
+            loop {
+                stream.write_all(&page.body).await.ok()?;
+                *self.sent.lock().unwrap() += page.body.len();
+            }
         }
         stream.shutdown().await.ok()
     }

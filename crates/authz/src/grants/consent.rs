@@ -130,10 +130,10 @@ impl WaitingAuthorization {
         let form = Form::parse(stored.parameters.as_bytes()).map_err(|_| WaitingError::Changed)?;
         let request = match ValidatedAuthorizationRequest::validate(state, &form, source).await {
             Ok(request) if request.client().digest() == stored.client_digest => request,
-            Ok(_) => return Err(WaitingError::Changed),
             Err(AuthorizationError::Store(error)) => return Err(error.into()),
             Err(AuthorizationError::Document(error)) => return Err(WaitingError::Document(error)),
-            Err(
+            Ok(_)
+            | Err(
                 AuthorizationError::Page(_)
                 | AuthorizationError::Redirect { .. }
                 | AuthorizationError::OutOfOrder(_),
