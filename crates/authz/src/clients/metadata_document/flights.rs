@@ -87,7 +87,8 @@ mod tests {
             let joined = flights.join("a");
             let fetch = || async {
                 fetches.fetch_add(1, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                // The others get their turn while it is under way.
+                tokio::task::yield_now().await;
                 Ok(Err(FAULT))
             };
             joined.outcome(fetch).await.unwrap().unwrap_err()
