@@ -35,7 +35,7 @@ async fn the_page_shows_the_host_of_the_document_and_warns_of_loopback() {
         "Kite",
         "<strong>client.test</strong>",
         ID,
-        "client.test</dd>",
+        "<dt>Comes from</dt><dd><strong>client.test</strong></dd>",
         "its own word",
     ] {
         assert!(text.contains(said), "{said}: {text}");
