@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use load::Round;
 
 const CONNECTIONS: usize = 32;
-const ROUND: Duration = Duration::from_secs(3);
+const ROUND: Duration = Duration::from_secs(1);
 const WARM_UP: Duration = Duration::from_secs(1);
-const PAIRS: usize = 7;
+const PAIRS: usize = 21;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 

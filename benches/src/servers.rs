@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 
-use axum::Router;
-use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
+use axum::{Extension, Router};
 use portcullis::{Ambient, App, Limits, serve};
 use portcullis_common::clock::{Clock as _, SystemClock, Timestamp};
 use portcullis_common::config::{Config, Role, Sources, load};
@@ -93,10 +91,7 @@ pub(crate) fn bare(config: Config) -> Outcome<SocketAddr> {
         let caller = caller("mcp:read".parse()?);
         let router = Router::new()
             .route_service(MCP_PATH, mcp::service(Arc::new(registry), &options))
-            .layer(from_fn(move |mut request: Request, next: Next| {
-                request.extensions_mut().insert(caller.clone());
-                next.run(request)
-            }));
+            .layer(Extension(caller));
         serve(
             listener,
             router,

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::entropy::{Entropy, random_text};
 
 /// The header that carries the id in and out.
-pub const CORRELATION_HEADER: &str = "x-correlation-id";
+pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
+/// Trace Context §3.2
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Longest id taken from outside, in bytes.
 const MAX_BYTES: usize = 64;
 
@@ -19,10 +21,10 @@ impl CorrelationId {
     /// Takes the id from `X-Correlation-ID`, else the trace id of `traceparent`, else makes one.
     /// What does not look like an id is not taken over: it would stand in logs as it is.
     pub fn of(headers: &HeaderMap, entropy: &dyn Entropy) -> Self {
-        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let given = header(CORRELATION_HEADER).filter(|text| is_id(text));
+        let header = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let given = header(&CORRELATION_HEADER).filter(|text| is_id(text));
         let trace = || {
-            header("traceparent")
+            header(&TRACE_PARENT)
                 .and_then(|text| text.split('-').nth(1))
                 .filter(is_trace)
         };
@@ -62,7 +64,7 @@ mod tests {
     use super::*;
     use crate::entropy::SystemEntropy;
 
-    fn id(name: &'static str, value: &str) -> String {
+    fn id(name: HeaderName, value: &str) -> String {
         let mut headers = HeaderMap::new();
         headers.insert(name, value.parse().unwrap());
         CorrelationId::of(&headers, &SystemEntropy).to_string()
@@ -72,7 +74,7 @@ mod tests {
     fn an_id_is_taken_over_only_if_it_looks_like_one() {
         assert_eq!(id(CORRELATION_HEADER, "abc-1"), "abc-1");
         let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(id("traceparent", trace), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(id(TRACE_PARENT, trace), "4bf92f3577b34da6a3ce929d0e0e4736");
         for wrong in ["", "a b", "a\"b", &"a".repeat(65)] {
             assert_eq!(id(CORRELATION_HEADER, wrong).len(), 16, "{wrong}");
         }

@@ -1,22 +1,28 @@
 //! The order of a stop: first the calls under way get their answers, then event streams end.
 
+use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderName, Method, Request, Response};
 use http_body::{Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tower::{Layer, Service};
 
-/// The calls that wait for their answer, and the streams that wait for the calls.
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+
+/// The calls that wait for their answer, and the streams that wait for the calls. Cloning shares
+/// everything.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct CallsUnderWay {
+pub(crate) struct CallsUnderWay(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
     calls: TaskTracker,
     streams: CancellationToken,
 }
@@ -25,37 +31,84 @@ impl CallsUnderWay {
     /// Cancelled when sessions and event streams must end. The transport gives up its calls with
     /// them, so this comes after the last answer.
     pub(crate) fn streams(&self) -> &CancellationToken {
-        &self.streams
+        &self.0.streams
     }
 
     pub(crate) async fn drain(&self) {
-        self.calls.close();
-        self.calls.wait().await;
-        self.streams.cancel();
+        self.0.calls.close();
+        self.0.calls.wait().await;
+        self.0.streams.cancel();
     }
 
     /// A call, if this request is one: streams that are open for as long as their reader likes are
     /// none (MCP 2025-11-25: GET; MCP 2026-07-28: `subscriptions/listen`).
-    fn begin(&self, request: &Request) -> Option<TaskTrackerToken> {
-        let method = request.headers().get("mcp-method");
+    fn begin<B>(&self, request: &Request<B>) -> Option<TaskTrackerToken> {
+        let method = request.headers().get(&METHOD);
         let listens = method.is_some_and(|method| method == "subscriptions/listen");
-        (request.method() == Method::POST && !listens).then(|| self.calls.token())
+        (request.method() == Method::POST && !listens).then(|| self.0.calls.token())
+    }
+}
+
+impl<S> Layer<S> for CallsUnderWay {
+    type Service = Counted<S>;
+
+    fn layer(&self, inner: S) -> Counted<S> {
+        let calls = self.clone();
+        Counted { calls, inner }
     }
 }
 
 /// Counts a request to the MCP endpoint as a call until its answer has left.
-pub(crate) async fn count(
-    State(calls): State<CallsUnderWay>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let call = calls.begin(&request);
-    let answer = next.run(request).await;
-    // An answer of known length is complete: the connection sees it off.
-    if call.is_none() || answer.body().size_hint().exact().is_some() {
-        return answer;
+#[derive(Clone, Debug)]
+pub(crate) struct Counted<S> {
+    calls: CallsUnderWay,
+    inner: S,
+}
+
+impl<S, B> Service<Request<B>> for Counted<S>
+where
+    S: Service<Request<B>, Response = Response<Body>>,
+    S::Future: Unpin,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = CallUnderWay<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
     }
-    answer.map(|body| Body::new(AnswerUnderWay { body, _call: call }))
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        CallUnderWay {
+            call: self.calls.begin(&request),
+            answer: self.inner.call(request),
+        }
+    }
+}
+
+/// The wait for the head of an answer.
+pub(crate) struct CallUnderWay<F> {
+    call: Option<TaskTrackerToken>,
+    answer: F,
+}
+
+impl<F, E> Future for CallUnderWay<F>
+where
+    F: Future<Output = Result<Response<Body>, E>> + Unpin,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let answer = ready!(Pin::new(&mut self.answer).poll(context))?;
+        let call = self.call.take();
+        // An answer of known length is complete: the connection sees it off.
+        if call.is_none() || answer.body().size_hint().exact().is_some() {
+            return Poll::Ready(Ok(answer));
+        }
+        Poll::Ready(Ok(
+            answer.map(|body| Body::new(AnswerUnderWay { body, _call: call }))
+        ))
+    }
 }
 
 /// An answer that comes as a stream, and the call that lasts as long as it does.

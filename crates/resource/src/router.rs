@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method};
 use portcullis_common::config::ResourceConfig;
 use tower::ServiceBuilder;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::mcp::{self, McpOptions};
+use crate::mcp::{self, McpOptions, SharedEndpoint};
 use crate::state::ResourceState;
-use crate::{drain, metadata, rest};
+use crate::{metadata, rest};
 
 /// The path of the MCP endpoint.
 pub const MCP_PATH: &str = "/mcp";
@@ -23,8 +22,9 @@ pub const MCP_PATH: &str = "/mcp";
 pub fn router(state: &ResourceState) -> Router {
     let config = state.config();
     let registry = state.registry();
-    let endpoint = mcp::service(Arc::clone(registry), &options(state));
+    let endpoint = SharedEndpoint::new(mcp::service(Arc::clone(registry), &options(state)));
     let guarded_mcp = ServiceBuilder::new()
+        .layer(state.calls().clone()) // a stop waits for calls
         .option_layer(cors(config)) // browsers ask first, without a token
         .layer(state.guard().mcp_layer()) // every check of a call, in its order
         .service(endpoint);
@@ -33,7 +33,6 @@ pub fn router(state: &ResourceState) -> Router {
         .layer(ServiceBuilder::new().option_layer(cors(config)));
     Router::new()
         .route_service(MCP_PATH, guarded_mcp)
-        .layer(from_fn_with_state(state.calls().clone(), drain::count)) // a stop waits for calls
         .merge(guarded_rest)
         .merge(metadata::router(config, &registry.options().name))
         .merge(rest::public(registry, state.public_url()))

@@ -2,16 +2,19 @@
 //! that hold for every answer.
 
 use std::any::Any;
+use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use ipnet::IpNet;
 use portcullis_common::client_address::ClientAddress;
 use portcullis_common::config::ServerConfig;
@@ -20,8 +23,9 @@ use portcullis_common::entropy::SharedEntropy;
 use portcullis_common::issuer::is_loopback_host;
 use portcullis_common::metrics::SharedMetrics;
 use tokio::time::Instant;
+use tower::{Layer, Service, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 use url::Url;
 
 use super::accept::PeerAddress;
@@ -59,45 +63,112 @@ impl Front {
     }
 }
 
-/// Puts the front before all routes.
+/// Puts the front before all routes, as one layer: each layer of a router costs every request a
+/// copy of the services below it.
 pub(crate) fn layer(router: Router, front: Front) -> Router {
-    router
-        .layer(CatchPanicLayer::custom(after_panic)) // inside, so that the log has its line
-        .layer(from_fn_with_state(front, receive)) // outermost: id, log line, headers
+    router.layer(
+        ServiceBuilder::new()
+            .layer(front) // outermost: id, log line, headers
+            .layer(CatchPanicLayer::custom(after_panic)), // inside, so that the log has its line
+    )
 }
 
-async fn receive(State(front): State<Front>, mut request: Request, next: Next) -> Response {
-    let began = Instant::now();
-    let id = CorrelationId::of(request.headers(), &*front.0.entropy);
-    let peer = request
-        .extensions()
-        .get::<PeerAddress>()
-        .map(|peer| peer.0.ip());
-    let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let client = ClientAddress::of(peer, request.headers(), &front.0.trusted_proxies);
-    request.extensions_mut().insert(id.clone());
-    request.extensions_mut().insert(client);
-    let span = tracing::info_span!("request", correlation_id = id.as_str());
-    let line = AccessLine::of(&request);
-    let method = request.method().clone();
-    let endpoint = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = next.run(request).instrument(span.clone()).await;
-    add_headers(&front, &id, &mut response);
-    let endpoint = endpoint.as_ref().map_or("other", MatchedPath::as_str);
-    front.0.metrics.request(
-        endpoint,
-        &method,
-        response.status().as_u16(),
-        began.elapsed(),
-    );
-    span.in_scope(|| line.write(client, response.status(), began));
-    response
+impl<S> Layer<S> for Front {
+    type Service = BehindFront<S>;
+
+    fn layer(&self, inner: S) -> BehindFront<S> {
+        let front = self.clone();
+        BehindFront { front, inner }
+    }
+}
+
+/// A service behind the front.
+#[derive(Clone, Debug)]
+pub(crate) struct BehindFront<S> {
+    front: Front,
+    inner: S,
+}
+
+impl<S, R> Service<Request> for BehindFront<S>
+where
+    S: Service<Request, Response = Response<R>>,
+    S::Future: Send + 'static,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<axum::BoxError>,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let front = self.front.clone();
+        let arrival = front.receive(&mut request);
+        let answer = arrival.span.in_scope(|| self.inner.call(request));
+        Box::pin(async move {
+            let response = answer.instrument(arrival.span.clone()).await?;
+            Ok(front.send(arrival, response.map(Body::new)))
+        })
+    }
+}
+
+/// What is known of a request while it is answered.
+struct Arrival {
+    began: Instant,
+    id: CorrelationId,
+    client: ClientAddress,
+    method: http::Method,
+    endpoint: Option<MatchedPath>,
+    span: Span,
+    line: AccessLine,
+}
+
+impl Front {
+    /// Says who asks and under which id, for everything behind.
+    fn receive(&self, request: &mut Request) -> Arrival {
+        let id = CorrelationId::of(request.headers(), &*self.0.entropy);
+        let peer = request.extensions().get::<PeerAddress>();
+        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+        let client = ClientAddress::of(peer, request.headers(), &self.0.trusted_proxies);
+        request.extensions_mut().insert(id.clone());
+        request.extensions_mut().insert(client);
+        Arrival {
+            began: Instant::now(),
+            client,
+            method: request.method().clone(),
+            endpoint: request.extensions().get::<MatchedPath>().cloned(),
+            span: tracing::info_span!("request", correlation_id = id.as_str()),
+            line: AccessLine::of(request),
+            id,
+        }
+    }
+
+    /// Sees an answer off.
+    fn send(&self, arrival: Arrival, mut response: Response) -> Response {
+        add_headers(self, &arrival.id, &mut response);
+        let status = response.status();
+        let endpoint = arrival.endpoint.as_ref();
+        self.0.metrics.request(
+            endpoint.map_or("other", MatchedPath::as_str),
+            &arrival.method,
+            status.as_u16(),
+            arrival.began.elapsed(),
+        );
+        let line = arrival.line;
+        arrival
+            .span
+            .in_scope(|| line.write(arrival.client, status, arrival.began));
+        response
+    }
 }
 
 fn add_headers(front: &Front, id: &CorrelationId, response: &mut Response) {
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
-        headers.insert(HeaderName::from_static(CORRELATION_HEADER), value);
+        headers.insert(CORRELATION_HEADER, value);
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if front.0.sends_hsts {

@@ -5,7 +5,7 @@ use http::Method;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http_body_util::BodyExt as _;
-use portcullis_common::strict_json::{self, StrictJsonError};
+use portcullis_common::strict_json::{self, Json, StrictJsonError};
 use serde_json::Value;
 
 use super::refusal::{INVALID_REQUEST, PARSE_ERROR};
@@ -21,11 +21,22 @@ pub(super) struct BodyRules {
     pub(super) max_bytes: usize,
 }
 
-/// A body as it came, and what it says.
+/// A whole body, as it came; empty for methods that have none.
 pub(super) struct ReadBody {
     pub(super) bytes: Bytes,
-    /// `None` for methods that have no body.
-    pub(super) parsed: Option<Value>,
+    has_document: bool,
+}
+
+impl ReadBody {
+    /// Parses it, once; `None` where there is nothing to parse.
+    pub(super) fn parse(&self, surface: Surface) -> Result<Option<Json<'_>>, Refusal> {
+        if !self.has_document {
+            return Ok(None);
+        }
+        strict_json::read(&self.bytes)
+            .map(Some)
+            .map_err(|error| refusal(error, &self.bytes, surface))
+    }
 }
 
 impl BodyRules {
@@ -41,28 +52,22 @@ impl BodyRules {
         if head.method != Method::POST {
             return Ok(ReadBody {
                 bytes: Bytes::new(),
-                parsed: None,
+                has_document: false,
             });
         }
-        let is_mcp = matches!(surface, Surface::Mcp);
-        if is_mcp && !is_plain_json(head) {
+        let (is_mcp, is_plain_json) = (matches!(surface, Surface::Mcp), is_plain_json(head));
+        if is_mcp && !is_plain_json {
             return Err(Refusal::media_type());
         }
         let bytes = self.collect(head, body).await?;
         // The plain view takes a call without a body for a call without arguments.
-        if !is_mcp && bytes.is_empty() {
-            return Ok(ReadBody {
-                bytes,
-                parsed: None,
-            });
-        }
-        if !is_plain_json(head) {
+        let has_document = is_mcp || !bytes.is_empty();
+        if has_document && !is_plain_json {
             return Err(Refusal::media_type());
         }
-        let parsed = strict_json::parse(&bytes).map_err(|error| refusal(error, &bytes, surface))?;
         Ok(ReadBody {
             bytes,
-            parsed: Some(parsed),
+            has_document,
         })
     }
 
@@ -71,7 +76,7 @@ impl BodyRules {
     where
         B: http_body::Body<Data = Bytes> + Send,
     {
-        let too_large = Refusal::too_large(self.max_bytes);
+        let too_large = || Refusal::too_large(self.max_bytes);
         let announced = head
             .headers
             .get(CONTENT_LENGTH)
@@ -82,7 +87,7 @@ impl BodyRules {
                 usize::try_from(length).map_or(true, |length| length > self.max_bytes)
             })
         {
-            return Err(too_large);
+            return Err(too_large());
         }
         let mut body = std::pin::pin!(body);
         let mut first: Option<Bytes> = None;
@@ -93,7 +98,7 @@ impl BodyRules {
             };
             let so_far = first.as_ref().map_or(collected.len(), Bytes::len);
             if so_far + data.len() > self.max_bytes {
-                return Err(too_large);
+                return Err(too_large());
             }
             // Nearly every body is one frame; it is passed on without a copy.
             match (first.take(), collected.is_empty()) {
@@ -112,17 +117,14 @@ impl BodyRules {
 /// Whether the body says that it is JSON and not compressed.
 fn is_plain_json(head: &Parts) -> bool {
     let essence = |text: &str| {
-        text.split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase()
+        let media_type = text.split(';').next().unwrap_or_default().trim();
+        media_type.eq_ignore_ascii_case("application/json")
     };
     let is_json = head
         .headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|text| essence(text) == "application/json");
+        .is_some_and(essence);
     let is_plain = head
         .headers
         .get_all(CONTENT_ENCODING)

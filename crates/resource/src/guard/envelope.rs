@@ -1,10 +1,13 @@
 //! The message in a request: one JSON-RPC message, and headers that say what it says.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
 use http::request::Parts;
-use serde_json::{Map, Value};
+use http::{HeaderMap, HeaderName};
+use portcullis_common::strict_json::{Json, Members};
+use serde_json::Value;
 
 use super::refusal::{HEADER_MISMATCH, INVALID_REQUEST};
 use super::{Operation, Refusal};
@@ -27,26 +30,35 @@ const MODERN: &str = "2026-07-28";
 pub(super) const NO_BATCH: &str = "Send one JSON-RPC message, not a batch.";
 const VERSION_MEMBER: &str = "io.modelcontextprotocol/protocolVersion";
 
+// Names made once: making one of a text costs as much as looking it up.
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
+const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+
 /// What a request says.
 #[derive(Debug)]
-pub(super) enum Message {
+pub(super) enum Message<'a> {
     /// One JSON-RPC message, or none where the HTTP method has no body.
-    Rpc(Option<Value>),
+    Rpc(Option<Json<'a>>),
     /// A path of the plain HTTP view and the arguments of the body.
     Rest {
         operation_of: OperationOf,
         path: String,
-        arguments: Value,
+        arguments: Json<'a>,
     },
 }
 
 impl Surface {
-    pub(super) fn message(self, head: &Parts, parsed: Option<Value>) -> Result<Message, Refusal> {
+    pub(super) fn message<'a>(
+        self,
+        head: &Parts,
+        parsed: Option<Json<'a>>,
+    ) -> Result<Message<'a>, Refusal> {
         match (self, parsed) {
             (Self::Mcp, None) => Ok(Message::Rpc(None)),
             (Self::Mcp, Some(value)) => Message::single(value),
             (Self::Rest(operation_of), parsed) => {
-                let arguments = parsed.unwrap_or_else(|| Value::Object(Map::new()));
+                let arguments = parsed.unwrap_or_else(|| Json::Object(Members::default()));
                 Ok(Message::Rest {
                     operation_of,
                     path: head.uri.path().to_owned(),
@@ -57,44 +69,43 @@ impl Surface {
     }
 }
 
-impl Message {
+impl<'a> Message<'a> {
     /// MCP (streamable HTTP): the body is one JSON-RPC message; a batch is refused whole.
-    fn single(value: Value) -> Result<Self, Refusal> {
-        let refuse = |message: &str, id: Value| {
+    fn single(value: Json<'a>) -> Result<Self, Refusal> {
+        let refuse = |message: &str, id: Option<&Json<'_>>| {
             Err(Refusal::Message {
                 code: INVALID_REQUEST,
                 message: message.to_owned(),
-                id,
+                id: id.map_or(Value::Null, |id| id.clone().into_value()),
             })
         };
         let Some(members) = value.as_object() else {
-            return refuse(NO_BATCH, Value::Null);
+            return refuse(NO_BATCH, None);
         };
-        let id = match members.get("id") {
-            None => Value::Null,
-            Some(id @ (Value::String(_) | Value::Number(_))) => id.clone(),
-            Some(_) => return refuse("The id must be a string or a number.", Value::Null),
-        };
-        if members.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+        let id = members.get("id");
+        if id.is_some_and(|id| !matches!(id, Json::Text(_) | Json::Number(_))) {
+            return refuse("The id must be a string or a number.", None);
+        }
+        if members.get("jsonrpc").and_then(Json::as_str) != Some("2.0") {
             return refuse("The member jsonrpc must be the string 2.0.", id);
         }
-        let is_answer = members.contains_key("result") || members.contains_key("error");
+        let is_answer = members.contains("result") || members.contains("error");
         match members.get("method") {
-            Some(Value::String(_)) if !is_answer => {}
+            Some(Json::Text(_)) if !is_answer => {}
             None if is_answer => {}
             _ => return refuse("The member method must be a string.", id),
         }
         // The parameters of every MCP method are an object.
         if members
             .get("params")
-            .is_some_and(|params| !params.is_object())
+            .is_some_and(|params| params.as_object().is_none())
         {
             return refuse("The member params must be an object.", id);
         }
         Ok(Self::Rpc(Some(value)))
     }
 
-    fn member(&self, name: &str) -> Option<&Value> {
+    fn member(&self, name: &str) -> Option<&Json<'a>> {
         match self {
             Self::Rpc(message) => message.as_ref()?.get(name),
             Self::Rest { .. } => None,
@@ -107,7 +118,8 @@ impl Message {
 
     /// The id, or null.
     pub(super) fn id(&self) -> Value {
-        self.member("id").cloned().unwrap_or(Value::Null)
+        let id = self.member("id").cloned();
+        id.map_or(Value::Null, Json::into_value)
     }
 
     /// `params.name`, or `params.uri`, whichever the method names its target by.
@@ -137,34 +149,33 @@ impl Message {
         })
     }
 
+    /// The revision that the body names.
+    fn version(&self) -> Option<&Json<'a>> {
+        self.member("params")?.get("_meta")?.get(VERSION_MEMBER)
+    }
+
     /// Whether it belongs to a revision without sessions.
     pub(super) fn is_modern(&self, headers: &HeaderMap) -> bool {
-        let in_body = self
-            .member("params")
-            .and_then(|params| params.get("_meta"))
-            .is_some_and(|meta| meta.get(VERSION_MEMBER).is_some());
-        in_body
-            || headers
-                .get("mcp-protocol-version")
+        let in_header = || {
+            headers
+                .get(VERSION)
                 .is_some_and(|version| version == MODERN)
+        };
+        self.version().is_some() || in_header()
     }
 
     /// MCP 2026-07-28 (streamable HTTP, server validation): a header that repeats the body must say
     /// the same. Everything here and behind follows the body; headers that a message must have and
     /// lacks are refused by the protocol layer.
     pub(super) fn check_headers(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        if self.method().is_none() {
+        let Some(method) = self.method() else {
             return Ok(());
-        }
-        let version = self
-            .member("params")
-            .and_then(|params| params.get("_meta"))
-            .and_then(|meta| meta.get(VERSION_MEMBER))
-            .and_then(Value::as_str);
+        };
+        let version = self.version().and_then(Json::as_str);
         let pairs = [
-            ("mcp-method", self.method(), true),
-            ("mcp-name", self.name(), true),
-            ("mcp-protocol-version", version, version.is_some()),
+            (&METHOD, Some(method), true),
+            (&NAME, self.name(), true),
+            (&VERSION, version, version.is_some()),
         ];
         for (header, in_body, applies) in pairs {
             let mut values = headers.get_all(header).iter();
@@ -186,7 +197,7 @@ impl Message {
     /// The parsed body, for handlers of the plain HTTP view.
     pub(super) fn into_arguments(self) -> Option<Value> {
         match self {
-            Self::Rest { arguments, .. } => Some(arguments),
+            Self::Rest { arguments, .. } => Some(arguments.into_value()),
             Self::Rpc(_) => None,
         }
     }
@@ -194,13 +205,16 @@ impl Message {
 
 /// MCP 2026-07-28 (streamable HTTP): `=?base64?…?=` stands for the decoded text, anything else for
 /// itself. `None` when the markers hold no strict base64 of UTF-8.
-fn decode_sentinel(value: &str) -> Option<String> {
+fn decode_sentinel(value: &str) -> Option<Cow<'_, str>> {
     let value = value.trim_matches([' ', '\t']);
     match value
         .strip_prefix("=?base64?")
         .and_then(|rest| rest.strip_suffix("?="))
     {
-        None => Some(value.to_owned()),
-        Some(encoded) => String::from_utf8(STANDARD.decode(encoded).ok()?).ok(),
+        None => Some(Cow::Borrowed(value)),
+        Some(encoded) => {
+            let decoded = STANDARD.decode(encoded).ok()?;
+            String::from_utf8(decoded).ok().map(Cow::Owned)
+        }
     }
 }

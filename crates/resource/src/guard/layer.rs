@@ -11,7 +11,7 @@ use http::header::{CACHE_CONTROL, Entry};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
-use super::{Caller, Guard, Surface};
+use super::{Guard, Surface};
 
 /// Puts a guard in front of a service.
 #[derive(Clone, Debug)]
@@ -76,14 +76,9 @@ where
                     return Ok(refusal.into_response());
                 }
             };
-            let caller = permitted.extensions().get::<Caller>().cloned();
-            let mut answer = inner.call(permitted).await?;
+            let mut answer = inner.call(permitted.request).await?;
             keep_private(answer.headers_mut(), surface);
-            if let Some(caller) = caller
-                && answer.headers().contains_key("mcp-session-id")
-            {
-                guard.note_answer(&caller, answer.headers());
-            }
+            guard.note_answer(&permitted.token, answer.headers());
             Ok(answer.map(Body::new))
         })
     }

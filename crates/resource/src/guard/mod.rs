@@ -39,7 +39,7 @@ use portcullis_common::jwks::{JwksCache, PublishedKeys};
 use portcullis_common::metrics::SharedMetrics;
 use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::{Scope, ScopeHierarchy};
-use portcullis_common::token::{TokenError, TokenVerifier, VerifierSettings};
+use portcullis_common::token::{TokenError, TokenVerifier, VerifiedAccessToken, VerifierSettings};
 
 use body::BodyRules;
 use places::Places;
@@ -144,13 +144,13 @@ impl Guard {
         self.0.verifier.issuers().map(|(_, keys)| keys)
     }
 
-    /// The checks of a call, in their order. What comes out was permitted, and carries its
-    /// [`Caller`]. A cheap check never waits behind a dear one.
+    /// The checks of a call, in their order. What comes out was permitted, and its request carries
+    /// its [`Caller`]. A cheap check never waits behind a dear one.
     pub(crate) async fn admit<B>(
         &self,
         request: Request<B>,
         surface: Surface,
-    ) -> Result<Request<Body>, Refusal>
+    ) -> Result<Permitted, Refusal>
     where
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: std::fmt::Display,
@@ -173,10 +173,10 @@ impl Guard {
         // 4. Body size, one parse, repeated members refused.
         let body = guard.body.read(&head, body, surface).await?;
         // 5. The message, and headers that say what it says.
-        let message = surface.message(&head, body.parsed)?;
+        let message = surface.message(&head, body.parse(surface)?)?;
         message.check_headers(&head.headers)?;
         // 6. Sessions belong to the subject and client that began them.
-        guard.sessions.check(&mut head.headers, &message, &caller)?;
+        guard.sessions.check(&mut head.headers, &message, &token)?;
         // 7. The scopes of this very operation.
         if let Some(operation) = message.operation() {
             self.check_requirement(&operation, &caller)?;
@@ -186,7 +186,8 @@ impl Guard {
         if let Some(arguments) = message.into_arguments() {
             head.extensions.insert(ParsedBody(arguments));
         }
-        Ok(Request::from_parts(head, Body::new(Full::new(body.bytes))))
+        let request = Request::from_parts(head, Body::new(Full::new(body.bytes)));
+        Ok(Permitted { request, token })
     }
 
     /// MCP 2026-07-28 (authorization, scope challenge): a broader scope satisfies a narrower need,
@@ -243,10 +244,18 @@ impl Guard {
         self.0.metrics.refusal(refusal.label());
     }
 
-    /// Remembers who began the session that the inner service has just opened.
-    pub(crate) fn note_answer(&self, caller: &Caller, answer: &HeaderMap) {
-        self.0.sessions.note(caller, answer);
+    /// Remembers who began the session that the inner service has just opened, if it has.
+    pub(crate) fn note_answer(&self, token: &VerifiedAccessToken, answer: &HeaderMap) {
+        if answer.contains_key(&sessions::SESSION) {
+            self.0.sessions.note(token, answer);
+        }
     }
+}
+
+/// A request that passed every check, and the token it came with.
+pub(crate) struct Permitted {
+    pub(crate) request: Request<Body>,
+    pub(crate) token: Arc<VerifiedAccessToken>,
 }
 
 /// The id under which this request stands in the logs; the outermost layer made it.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use portcullis_common::scope::Scope;
-use serde_json::Value;
+use portcullis_common::strict_json::Json;
 
 use super::Caller;
 
@@ -16,7 +16,7 @@ pub struct Operation<'a> {
     /// `params.name` or `params.uri`, where the method names one.
     pub name: Option<&'a str>,
     /// `params`
-    pub params: Option<&'a Value>,
+    pub params: Option<&'a Json<'a>>,
 }
 
 /// What a caller must have for an operation.

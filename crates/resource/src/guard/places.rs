@@ -10,7 +10,7 @@ use super::Refusal;
 
 #[derive(Debug)]
 pub(super) struct Places {
-    /// `host` (any port) or `host:port`, in lower case.
+    /// `host` (any port) or `host:port`, in any case.
     hosts: Vec<String>,
     /// Origins as browsers send them.
     origins: Vec<String>,
@@ -33,7 +33,7 @@ impl Places {
     /// Host gets 421 (RFC 9110 §15.5.20).
     pub(super) fn check(&self, head: &Parts) -> Result<(), Refusal> {
         let host = named_host(head).ok_or_else(Refusal::bad_host)?;
-        if !self.knows(&host) {
+        if !self.knows(host) {
             return Err(Refusal::misdirected(&self.identifier));
         }
         let mut origins = head.headers.get_all(ORIGIN).iter();
@@ -48,25 +48,21 @@ impl Places {
         let name = without_port(host);
         self.hosts
             .iter()
-            .any(|known| known == host || known == name)
+            .any(|known| known.eq_ignore_ascii_case(host) || known.eq_ignore_ascii_case(name))
     }
 }
 
-/// The one host a request names, in lower case. `None` if it names none, or two that differ (RFC
-/// 9112 §3.2).
-fn named_host(head: &Parts) -> Option<String> {
+/// The one host a request names. `None` if it names none, or two that differ (RFC 9112 §3.2).
+fn named_host(head: &Parts) -> Option<&str> {
     let mut headers = head.headers.get_all(HOST).iter();
     let header = match (headers.next(), headers.next()) {
-        (Some(header), None) => Some(header.to_str().ok()?.to_ascii_lowercase()),
+        (Some(header), None) => Some(header.to_str().ok()?),
         (None, _) => None,
         (Some(_), Some(_)) => return None,
     };
-    let target = head
-        .uri
-        .authority()
-        .map(|authority| authority.as_str().to_ascii_lowercase());
+    let target = head.uri.authority().map(http::uri::Authority::as_str);
     let host = match (header, target) {
-        (Some(header), Some(target)) if header != target => return None,
+        (Some(header), Some(target)) if !header.eq_ignore_ascii_case(target) => return None,
         (Some(host), _) | (None, Some(host)) => host,
         (None, None) => return None,
     };

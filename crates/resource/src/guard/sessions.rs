@@ -6,13 +6,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use portcullis_common::secret::SecretHash;
+use portcullis_common::token::VerifiedAccessToken;
 
+use super::Refusal;
 use super::envelope::Message;
-use super::{Caller, Refusal};
 
-const SESSION: &str = "mcp-session-id";
+/// The header that names a session.
+pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 /// How many sessions are remembered; the oldest falls first, and its client begins a new one.
 const REMEMBERED: usize = 10_000;
 /// How many sessions of one caller may be open: for one more, its own oldest ends, so that nobody
@@ -42,11 +44,11 @@ struct Owner {
 }
 
 impl Owner {
-    fn of(caller: &Caller) -> Self {
+    fn of(token: &VerifiedAccessToken) -> Self {
         Self {
-            issuer: caller.issuer.clone(),
-            subject: caller.subject.clone(),
-            client: caller.client.clone(),
+            issuer: token.issuer().as_str().to_owned(),
+            subject: token.subject().to_owned(),
+            client: token.client().map(str::to_owned),
         }
     }
 }
@@ -57,35 +59,35 @@ impl Sessions {
     pub(super) fn check(
         &self,
         headers: &mut HeaderMap,
-        message: &Message,
-        caller: &Caller,
+        message: &Message<'_>,
+        token: &VerifiedAccessToken,
     ) -> Result<(), Refusal> {
-        if !headers.contains_key(SESSION) {
+        if !headers.contains_key(&SESSION) {
             return Ok(());
         }
         if message.is_modern(headers) {
-            headers.remove(SESSION);
+            headers.remove(&SESSION);
             headers.remove("last-event-id");
             return Ok(());
         }
-        if session_in(headers).is_some_and(|session| self.is_of(&session, caller)) {
+        if session_in(headers).is_some_and(|session| self.is_of(&session, token)) {
             return Ok(());
         }
         Err(Refusal::UnknownSession { id: message.id() })
     }
 
     /// Remembers who began the session that an answer opens.
-    pub(super) fn note(&self, caller: &Caller, answer: &HeaderMap) {
+    pub(super) fn note(&self, token: &VerifiedAccessToken, answer: &HeaderMap) {
         if let Some(session) = session_in(answer) {
-            self.open().add(session, Owner::of(caller));
+            self.open().add(session, Owner::of(token));
         }
     }
 
-    fn is_of(&self, session: &SecretHash, caller: &Caller) -> bool {
+    fn is_of(&self, session: &SecretHash, token: &VerifiedAccessToken) -> bool {
         let open = self.open();
         open.owners
             .get(session)
-            .is_some_and(|owner| **owner == Owner::of(caller))
+            .is_some_and(|owner| **owner == Owner::of(token))
     }
 
     fn open(&self) -> std::sync::MutexGuard<'_, Open> {
@@ -124,7 +126,7 @@ impl Open {
 
 /// The one session id in these headers, hashed.
 fn session_in(headers: &HeaderMap) -> Option<SecretHash> {
-    let mut values = headers.get_all(SESSION).iter();
+    let mut values = headers.get_all(&SESSION).iter();
     match (values.next(), values.next()) {
         (Some(value), None) => {
             let text = value.to_str().ok().filter(|text| text.len() <= MAX_BYTES)?;

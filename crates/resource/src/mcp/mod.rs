@@ -11,10 +11,12 @@ mod registry;
 mod schema;
 mod server;
 mod sessions;
+mod shared;
 mod tool;
 pub mod tools;
 
 pub use registry::{CallOutcome, Registry, RegistryError, RegistryOptions};
 pub use server::{McpEndpoint, McpOptions, McpServer, endpoint, service};
 pub use sessions::{BoundedSessions, SessionLimits};
+pub use shared::SharedEndpoint;
 pub use tool::{Effect, RegisteredTool, Tool, ToolCard, ToolError};

@@ -3,11 +3,16 @@
 //! Two readers that disagree about a repeated member can be played against each other: the guard
 //! would judge one value and the server execute the other.
 
+mod document;
+
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+
+pub use document::{Json, Members};
 
 /// Deepest nesting of arrays and objects.
 const MAX_DEPTH: u16 = 64;
@@ -31,8 +36,8 @@ pub enum StrictJsonError {
     TooMany,
 }
 
-/// Parses one JSON document.
-pub fn parse(bytes: &[u8]) -> Result<Value, StrictJsonError> {
+/// Reads one JSON document without copying what can be lent.
+pub fn read(bytes: &[u8]) -> Result<Json<'_>, StrictJsonError> {
     let state = State {
         flaw: Cell::new(StrictJsonError::Syntax),
         left: Cell::new(MAX_VALUES),
@@ -47,10 +52,15 @@ pub fn parse(bytes: &[u8]) -> Result<Value, StrictJsonError> {
     value.map_err(|_| state.flaw.get())
 }
 
+/// Parses one JSON document.
+pub fn parse(bytes: &[u8]) -> Result<Value, StrictJsonError> {
+    read(bytes).map(Json::into_value)
+}
+
 /// Parses one JSON document that must be an object.
 pub fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, StrictJsonError> {
-    match parse(bytes)? {
-        Value::Object(members) => Ok(members),
+    match read(bytes)? {
+        Json::Object(members) => Ok(members.into_map()),
         _ => Err(StrictJsonError::Syntax),
     }
 }
@@ -95,70 +105,97 @@ impl Strict<'_> {
 }
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Value;
+    type Value = Json<'de>;
 
-    fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+    fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<Json<'de>, D::Error> {
         self.count()?;
         reader.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Value;
+    type Value = Json<'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
+        Ok(Json::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<Json<'de>, E> {
+        Ok(Json::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(value.into()))
     }
 
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Json<'de>, E> {
         Number::from_f64(value)
-            .map(Value::Number)
+            .map(Json::Number)
             .ok_or_else(|| E::custom("not a number"))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
+    fn visit_str<E>(self, value: &str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Owned(value.to_owned())))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Borrowed(value)))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Json<'de>, A::Error> {
         let inner = self.deeper()?;
         let mut values = Vec::new();
         while let Some(value) = sequence.next_element_seed(inner)? {
             values.push(value);
         }
-        Ok(Value::Array(values))
+        Ok(Json::List(values))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json<'de>, A::Error> {
         let inner = self.deeper()?;
-        let mut members = Map::new();
-        while let Some(name) = entries.next_key::<String>()? {
-            let value = entries.next_value_seed(inner)?;
-            if members.insert(name, value).is_some() {
-                return Err(self.fail(StrictJsonError::DuplicateMember));
-            }
+        let mut members = Members::default();
+        while let Some(name) = entries.next_key_seed(Name)? {
+            members.0.push((name, entries.next_value_seed(inner)?));
         }
-        Ok(Value::Object(members))
+        if members.has_a_repeated_name() {
+            return Err(self.fail(StrictJsonError::DuplicateMember));
+        }
+        Ok(Json::Object(members))
+    }
+}
+
+/// The name of a member, lent where it needs no unescaping.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the name of a member")
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(value.to_owned()))
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(value))
     }
 }
 
@@ -179,6 +216,15 @@ mod tests {
             br#"[{"x":{"a":1,"\u0061":2}}]"#,
             StrictJsonError::DuplicateMember,
         );
+    }
+
+    #[test]
+    fn a_repeated_member_is_found_in_a_large_object_too() {
+        let members: Vec<_> = (0..40).map(|n| format!(r#""m{n}":0"#)).collect();
+        let fine = format!("{{{}}}", members.join(","));
+        assert!(parse(fine.as_bytes()).is_ok());
+        let twice = format!(r#"{{{},"m7":1}}"#, members.join(","));
+        check(twice.as_bytes(), StrictJsonError::DuplicateMember);
     }
 
     #[test]
