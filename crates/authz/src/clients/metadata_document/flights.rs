@@ -110,7 +110,7 @@ mod tests {
         };
         let hasty = async {
             let joined = flights.join("a");
-            let endless = joined.outcome(|| std::future::pending());
+            let endless = joined.outcome(std::future::pending);
             tokio::time::timeout(Duration::from_secs(1), endless)
                 .await
                 .unwrap_err();
