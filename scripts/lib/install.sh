@@ -9,6 +9,8 @@ missing_packages() {
     has curl || printf 'curl '
     has jq || printf 'jq '
     has shellcheck || printf 'shellcheck '
+    has ip || printf 'iproute2 '
+    has unshare || printf 'util-linux '
     has npm || printf 'nodejs npm '
     python3 -c 'import ensurepip' 2>/dev/null || printf 'python3 python3-venv '
     [ -e /etc/ssl/certs/ca-certificates.crt ] || printf 'ca-certificates '

@@ -1,7 +1,8 @@
 //! Where clients are found: those that operators made in memory, those that registered themselves in
-//! the store, with a bounded memory in front.
+//! the store, with a bounded memory in front, and those whose id is a URL in the document there.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,11 +10,21 @@ use arc_swap::ArcSwap;
 use portcullis_common::config::ClientConfig;
 use quick_cache::sync::Cache;
 
+use super::metadata_document::{DocumentError, DocumentUrl, MetadataDocuments};
 use super::{Client, ClientId, ClientIdError};
 use crate::store::{Store, StoreError};
 
 /// Most clients that registered themselves and are kept in memory.
 const REMEMBERED: usize = 10_000;
+
+/// Why it cannot be said whether there is such a client, or why its document is not believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FindClientError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+}
 
 /// All clients. Those that operators made are replaced as a whole when one of them changes; the
 /// others may be millions, so they are looked up one by one.
@@ -25,6 +36,8 @@ pub(crate) struct ClientDirectory {
     registered: Cache<String, Remembered>,
     /// Goes up when a registered client was changed or removed by anybody.
     generation: AtomicU64,
+    /// `None` where metadata documents are switched off.
+    documents: Option<MetadataDocuments>,
 }
 
 /// A client as the store had it in a generation. It counts only in that generation, so that a look
@@ -38,7 +51,11 @@ struct Remembered {
 impl ClientDirectory {
     /// Takes the clients of the configuration; those that operators made follow with
     /// [`Self::replace`].
-    pub(crate) fn new(configured: &[ClientConfig], store: Store) -> Result<Self, ClientIdError> {
+    pub(crate) fn new(
+        configured: &[ClientConfig],
+        store: Store,
+        documents: Option<MetadataDocuments>,
+    ) -> Result<Self, ClientIdError> {
         let configured = configured
             .iter()
             .map(|config| Client::from_config(config).map(Arc::new))
@@ -49,6 +66,7 @@ impl ClientDirectory {
             store,
             registered: Cache::new(REMEMBERED),
             generation: AtomicU64::new(0),
+            documents,
         };
         directory.replace(Vec::new());
         Ok(directory)
@@ -72,9 +90,35 @@ impl ClientDirectory {
         self.generation.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Finds a client by its id. The store is asked only about ids that no operator gave out, and
-    /// about those once.
-    pub(crate) async fn find(&self, id: &str) -> Result<Option<Arc<Client>>, StoreError> {
+    /// Finds a client by its id. What an id that is a URL leads to is fetched, at the expense of
+    /// `source`.
+    pub(crate) async fn find(
+        &self,
+        id: &str,
+        source: IpAddr,
+    ) -> Result<Option<Arc<Client>>, FindClientError> {
+        match (&self.documents, DocumentUrl::parse(id)) {
+            (Some(documents), Some(url)) => Ok(Some(documents.find(&url, source).await?)),
+            (None, Some(_)) => Ok(None),
+            (_, None) => Ok(self.find_kept(id).await?),
+        }
+    }
+
+    /// Whether there is still a client of this id. A document is not fetched for that: what was
+    /// granted to a client does not end because its host is down.
+    pub(crate) async fn is_known(&self, id: &str) -> Result<bool, StoreError> {
+        match DocumentUrl::parse(id) {
+            Some(url) => Ok(self
+                .documents
+                .as_ref()
+                .is_some_and(|documents| documents.accepts_host(&url))),
+            None => Ok(self.find_kept(id).await?.is_some()),
+        }
+    }
+
+    /// Finds a client that an operator made, or that registered itself. The store is asked only
+    /// about ids that no operator gave out, and about those once.
+    async fn find_kept(&self, id: &str) -> Result<Option<Arc<Client>>, StoreError> {
         if let Some(client) = self.operated.load().get(id) {
             return Ok(Some(Arc::clone(client)));
         }

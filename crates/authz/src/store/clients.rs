@@ -10,7 +10,7 @@ use super::changes::{COUNT_CHANGE, Topic};
 use super::engine::{End, read, row, transaction};
 use super::grants::{END_GRANTS_OF_CLIENT, GrantEnd};
 use super::{Store, StoreError};
-use crate::clients::{Client, ClientId, Credential};
+use crate::clients::{Client, ClientId, ClientOrigin, Credential};
 
 /// The answer to a new client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl TryFrom<ClientRow> for Client {
                 .map(|text| ResourceIndicator::parse(text).map_err(|_| contradiction("introspect")))
                 .collect::<Result<_, _>>()?,
             created_at: Timestamp::from_seconds(row.created_at),
-            is_self_registered: false,
+            origin: ClientOrigin::Operator,
             name: row.name,
         })
     }

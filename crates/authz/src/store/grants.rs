@@ -135,7 +135,8 @@ impl TryFrom<GrantRow> for GrantRecord {
             row: row.grant_id.clone(),
         };
         Ok(Self {
-            client_id: ClientId::parse(&row.client_id).map_err(|_| contradiction("client_id"))?,
+            client_id: ClientId::from_stored(&row.client_id)
+                .map_err(|_| contradiction("client_id"))?,
             resource: ResourceIndicator::parse(&row.resource)
                 .map_err(|_| contradiction("resource"))?,
             scope: row.scope.parse().map_err(|_| contradiction("scope"))?,

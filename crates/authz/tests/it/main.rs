@@ -14,6 +14,7 @@ mod introspection;
 mod keys;
 mod logs;
 mod metadata;
+mod metadata_documents;
 mod outages;
 mod people;
 mod refresh;
