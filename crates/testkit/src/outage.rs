@@ -35,30 +35,8 @@ impl TestDatabase {
         }
         for table in self.tables().await {
             let table = table.strip_prefix("away_").unwrap_or(&table);
-            script += &match (outage, begins) {
-                (Outage::Unreadable, true) => {
-                    format!("ALTER TABLE {table} RENAME TO away_{table};")
-                }
-                (Outage::Unreadable, false) => {
-                    format!("ALTER TABLE away_{table} RENAME TO {table};")
-                }
-                (Outage::Unwritable, true) if is_file => ["INSERT", "UPDATE", "DELETE"]
-                    .map(|event| {
-                        format!(
-                            "CREATE TRIGGER away_{table}_{event} BEFORE {event} ON {table}
-                             BEGIN SELECT RAISE(ABORT, 'away'); END;"
-                        )
-                    })
-                    .concat(),
-                (Outage::Unwritable, false) if is_file => ["INSERT", "UPDATE", "DELETE"]
-                    .map(|event| format!("DROP TRIGGER away_{table}_{event};"))
-                    .concat(),
-                (Outage::Unwritable, true) => format!(
-                    "CREATE TRIGGER away BEFORE INSERT OR UPDATE OR DELETE ON {table}
-                     EXECUTE FUNCTION away();"
-                ),
-                (Outage::Unwritable, false) => format!("DROP TRIGGER away ON {table};"),
-            };
+            let change = if begins { beginning } else { end };
+            script.push_str(&change(outage, table, is_file));
         }
         self.execute(&(script + "COMMIT;")).await;
     }
@@ -110,5 +88,37 @@ impl TestDatabase {
             rows.unwrap()
         };
         rows.into_iter().map(|(text,)| text).collect()
+    }
+}
+
+const EVENTS: [&str; 3] = ["INSERT", "UPDATE", "DELETE"];
+
+/// How an outage of one table begins.
+fn beginning(outage: Outage, table: &str, is_file: bool) -> String {
+    match outage {
+        Outage::Unreadable => format!("ALTER TABLE {table} RENAME TO away_{table};"),
+        Outage::Unwritable if is_file => EVENTS
+            .map(|event| {
+                format!(
+                    "CREATE TRIGGER away_{table}_{event} BEFORE {event} ON {table}
+                     BEGIN SELECT RAISE(ABORT, 'away'); END;"
+                )
+            })
+            .concat(),
+        Outage::Unwritable => format!(
+            "CREATE TRIGGER away BEFORE INSERT OR UPDATE OR DELETE ON {table}
+             EXECUTE FUNCTION away();"
+        ),
+    }
+}
+
+/// How it ends.
+fn end(outage: Outage, table: &str, is_file: bool) -> String {
+    match outage {
+        Outage::Unreadable => format!("ALTER TABLE away_{table} RENAME TO {table};"),
+        Outage::Unwritable if is_file => EVENTS
+            .map(|event| format!("DROP TRIGGER away_{table}_{event};"))
+            .concat(),
+        Outage::Unwritable => format!("DROP TRIGGER away ON {table};"),
     }
 }

@@ -358,10 +358,10 @@ async fn what_is_too_long_costs_no_hash_whoever_is_meant() {
     let database = TestDatabase::sqlite();
     let authz = start(&database).await;
     let log = CapturedLog::begin();
-    let long = "x".repeat(1025);
+    let too_long = "x".repeat(1025);
     let mut answers = Vec::new();
     for username in ["alice", "nobody"] {
-        let answer = tries(&mut Browser::new(&authz), username, &long).await;
+        let answer = tries(&mut Browser::new(&authz), username, &too_long).await;
         assert_eq!(answer.status, 403);
         answers.push(comparable(&answer));
     }

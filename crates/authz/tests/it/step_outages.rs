@@ -186,110 +186,81 @@ async fn logged_in(authz: &Authz) -> Browser {
     browser
 }
 
-/// The steps of a person, each in a browser of its own.
-async fn steps_of_people(authz: &Authz) -> Vec<Step> {
-    let step = |name, writes, request, (status, leads_to)| Step {
+fn step(name: &'static str, writes: bool, request: Sent, end: (u16, &'static str)) -> Step {
+    let (status, leads_to) = end;
+    Step {
         name,
         writes,
         request,
         status,
         leads_to,
-    };
-    let stranger = Browser::new(authz);
-    let known = logged_in(authz).await;
-    let mut at_login = Browser::new(authz);
-    let page = at_login.get(&ask().path()).await;
-    let to_login = page.location().unwrap();
-    let login = at_login.follows(page).await.form();
-    let login = login.with("username", "bob").with("password", PASSWORD);
-    let wrong = login.clone().with("password", "wrong");
-    let mut at_consent = Vec::new();
-    for _ in 0..3 {
-        let mut browser = logged_in(authz).await;
-        let answer = browser.get(&ask().path()).await;
-        let path = answer.location().unwrap();
-        let form = browser.follows(answer).await.form();
-        at_consent.push((browser, path, form));
     }
-    let (browser, to_consent, _) = &at_consent[0];
-    let [_, (allowing, _, allow), (denying, _, deny)] = &at_consent[..] else {
-        unreachable!()
-    };
-    let mut leaving = logged_in(authz).await;
-    let logout = leaving.get("/logout").await.form();
+}
+
+/// The way to the login and out again, each step in a browser of its own.
+async fn steps_of_people(authz: &Authz) -> Vec<Step> {
+    let to_login = (303, "/login?request=");
+    let to_consent = (303, "/consent?request=");
+    let request = Sent::page(&Browser::new(authz), &ask().path());
+    let stranger = step("GET /authorize, a stranger", true, request, to_login);
+    let request = Sent::page(&logged_in(authz).await, &ask().path());
+    let known = step("GET /authorize, logged in", true, request, to_consent);
+
+    let mut browser = Browser::new(authz);
+    let page = browser.get(&ask().path()).await;
+    let request = Sent::page(&browser, &page.location().unwrap());
+    let login_page = step("GET /login", false, request, (200, ""));
+    let form = browser.follows(page).await.form();
+    let form = form.with("username", "bob").with("password", PASSWORD);
+    let request = Sent::form(&browser, &form);
+    let login = step("POST /login", true, request, to_consent);
+    let request = Sent::form(&browser, &form.with("password", "wrong"));
+    let wrong = step("POST /login, wrong password", false, request, (403, ""));
+
+    let mut browser = logged_in(authz).await;
+    let request = Sent::page(&browser, "/logout");
+    let logout_page = step("GET /logout", false, request, (200, ""));
+    let form = browser.get("/logout").await.form();
+    let request = Sent::form(&browser, &form);
+    let logout = step("POST /logout", true, request, (303, "/logout"));
     vec![
-        step(
-            "GET /authorize, a stranger",
-            true,
-            Sent::page(&stranger, &ask().path()),
-            (303, "/login?request="),
-        ),
-        step(
-            "GET /authorize, logged in",
-            true,
-            Sent::page(&known, &ask().path()),
-            (303, "/consent?request="),
-        ),
-        step(
-            "GET /login",
-            false,
-            Sent::page(&at_login, &to_login),
-            (200, ""),
-        ),
-        step(
-            "POST /login",
-            true,
-            Sent::form(&at_login, &login),
-            (303, "/consent?request="),
-        ),
-        step(
-            "POST /login, wrong password",
-            false,
-            Sent::form(&at_login, &wrong),
-            (403, ""),
-        ),
-        step(
-            "GET /consent",
-            false,
-            Sent::page(browser, to_consent),
-            (200, ""),
-        ),
-        step(
-            "POST /consent, yes",
-            true,
-            Sent::form(allowing, &allow.clone().with("decision", "allow")),
-            (303, "https://app.test/cb?code="),
-        ),
-        step(
-            "POST /consent, no",
-            true,
-            Sent::form(denying, &deny.clone().with("decision", "deny")),
-            (303, "https://app.test/cb?error=access_denied"),
-        ),
-        step(
-            "GET /logout",
-            false,
-            Sent::page(&leaving, "/logout"),
-            (200, ""),
-        ),
-        step(
-            "POST /logout",
-            true,
-            Sent::form(&leaving, &logout),
-            (303, "/logout"),
-        ),
+        stranger,
+        known,
+        login_page,
+        login,
+        wrong,
+        logout_page,
+        logout,
     ]
+}
+
+/// The question and both answers, each in a browser of its own.
+async fn steps_of_consent(authz: &Authz) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (name, decision, leads_to) in [
+        ("POST /consent, yes", "allow", "https://app.test/cb?code="),
+        (
+            "POST /consent, no",
+            "deny",
+            "https://app.test/cb?error=access_denied",
+        ),
+    ] {
+        let mut browser = logged_in(authz).await;
+        let page = browser.get(&ask().path()).await;
+        let form = browser.follows(page).await.form();
+        let request = Sent::form(&browser, &form.with("decision", decision));
+        steps.push(step(name, true, request, (303, leads_to)));
+    }
+    let mut browser = logged_in(authz).await;
+    let page = browser.get(&ask().path()).await;
+    let request = Sent::page(&browser, &page.location().unwrap());
+    steps.push(step("GET /consent", false, request, (200, "")));
+    steps
 }
 
 /// The steps of programs.
 async fn steps_of_programs(people: &People) -> Vec<Step> {
-    let step = |name, writes, request, status| Step {
-        name,
-        writes,
-        request,
-        status,
-        leads_to: "",
-    };
+    let step = |name, writes, request, status| step(name, writes, request, (status, ""));
     let code = people.approve(Approve::default()).await;
     let redeem = format!("client_id={NATIVE}&{}", code.body());
     let fresh = people.log_in(Approve::default()).await;
@@ -349,13 +320,7 @@ async fn steps_of_programs(people: &People) -> Vec<Step> {
 
 /// The steps of clients that register themselves.
 async fn steps_of_registration(authz: &Authz) -> Vec<Step> {
-    let step = |name, writes, request, status| Step {
-        name,
-        writes,
-        request,
-        status,
-        leads_to: "",
-    };
+    let step = |name, writes, request, status| step(name, writes, request, (status, ""));
     let mut registered = Vec::new();
     for _ in 0..3 {
         let answer = authz.register(&confidential()).await;
@@ -413,6 +378,7 @@ async fn start(database: TestDatabase) -> People {
 
 async fn all_steps(people: &People) -> Vec<Step> {
     let mut steps = steps_of_people(&people.authz).await;
+    steps.extend(steps_of_consent(&people.authz).await);
     steps.extend(steps_of_programs(people).await);
     steps.extend(steps_of_registration(&people.authz).await);
     steps

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::Request;
 use portcullis_common::fetch::HttpFetcher;
@@ -91,16 +91,8 @@ impl Life {
             said: Vec::new(),
             secrets: BTreeMap::new(),
         };
-        let began = Instant::now();
-        let ready = life.origin() + "/readyz";
-        loop {
-            let request = Request::get(&ready).body(Vec::new()).unwrap();
-            let answer = life.fetcher.send(request, PATIENCE, 1 << 20).await;
-            if answer.is_ok_and(|answer| answer.status() == 200) {
-                break;
-            }
-            assert!(began.elapsed() < PATIENCE, "{}", life.log());
-        }
+        let began = tokio::time::timeout(PATIENCE, life.is_ready()).await;
+        assert!(began.is_ok(), "{}", life.log());
         let admin = fs::read_to_string(life.data().join("admin-password")).unwrap();
         life.keep("the password of admin", admin.trim());
         for (what, secret) in [
@@ -112,6 +104,18 @@ impl Life {
             life.keep(what, secret);
         }
         life
+    }
+
+    async fn is_ready(&self) {
+        loop {
+            let url = self.origin() + "/readyz";
+            let request = Request::get(url).body(Vec::new()).unwrap();
+            let answer = self.fetcher.send(request, PATIENCE, 1 << 20).await;
+            if answer.is_ok_and(|answer| answer.status() == 200) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     pub(crate) fn origin(&self) -> String {
@@ -218,7 +222,7 @@ impl Life {
                     }
                 }
             }
-            text += &format!("{name}: {value}\n");
+            text.extend([name.as_str(), ": ", &value, "\n"]);
         }
         let mut body = answer.text().to_owned();
         if body.contains("<form") {

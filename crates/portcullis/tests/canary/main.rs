@@ -5,8 +5,6 @@
 mod life;
 mod search;
 
-use std::time::Instant;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Request;
@@ -152,99 +150,71 @@ async fn allows(life: &mut Life, client_id: &str) -> String {
     code
 }
 
-/// Redeems, refreshes and replays; gives a living access token and refresh token.
-async fn exchanges(life: &mut Life, client: (&str, &str), code: &str) -> (String, String) {
-    let redeem = [
-        ("grant_type", "authorization_code"),
-        ("code", code),
-        ("code_verifier", VERIFIER),
-    ];
-    let wrong = [redeem[0], redeem[1], ("code_verifier", WRONG_VERIFIER)];
+/// Every way in which a code is refused.
+async fn is_refused(life: &mut Life, client: (&str, &str), code: &str) {
+    let (id, secret) = client;
     let wrong_secret = "WrongSecretWrongSecretWrongSecretWrongSecre";
     life.keep("wrong secret", wrong_secret);
-    for (what, path, basic, fields, status) in [
-        (
-            "wrong secret",
-            "/token",
-            (client.0, wrong_secret),
-            &redeem,
-            401,
-        ),
-        (
-            "unknown client",
-            "/token",
-            ("nobody", client.1),
-            &redeem,
-            401,
-        ),
-        ("wrong verifier", "/token", client, &wrong, 400),
+    for (what, client) in [
+        ("wrong secret", (id, wrong_secret)),
+        ("unknown client", ("nobody", secret)),
     ] {
-        assert_eq!(
-            life.post(what, path, Some(basic), fields).await.status,
-            status,
-            "{what}"
-        );
+        let answer = life.redeems(what, client, code).await;
+        assert_eq!(answer.status, 401, "{what}");
     }
-    let in_query = format!(
-        "/token?grant_type=authorization_code&code={code}&client_secret={}",
-        client.1
-    );
-    life.post("in the query", &in_query, None, &redeem).await;
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("code_verifier", WRONG_VERIFIER),
+    ];
+    let answer = life
+        .post("wrong verifier", "/token", Some(client), &fields)
+        .await;
+    assert_eq!(answer.status, 400, "{answer:?}");
+    let path = format!("/token?code={code}&client_secret={secret}");
+    let answer = life.post("in the query", &path, None, &fields).await;
+    assert_eq!(answer.status, 400, "{answer:?}");
+    let json = json!({ "code": code, "client_secret": secret }).to_string();
+    let secret = format!("client_id={id}&client_secret={secret}");
     for (what, content_type, body) in [
-        (
-            "as JSON",
-            "application/json",
-            json!({ "code": code, "client_secret": client.1 }).to_string(),
-        ),
-        (
-            "not a form",
-            FORM,
-            format!("%zz&code={code}&client_secret={}", client.1),
-        ),
-        (
-            "twice",
-            FORM,
-            format!("code={code}&code={code}&client_secret={}", client.1),
-        ),
-        (
-            "another grant",
-            FORM,
-            format!(
-                "grant_type={code}&client_id={}&client_secret={}",
-                client.0, client.1
-            ),
-        ),
+        ("as JSON", "application/json", json),
+        ("not a form", FORM, format!("%zz&code={code}&{secret}")),
+        ("twice", FORM, format!("code={code}&code={code}&{secret}")),
+        ("as a grant", FORM, format!("grant_type={code}&{secret}")),
     ] {
         let request = Request::post("/token").header("content-type", content_type);
-        life.send(what, request.body(body.into_bytes()).unwrap())
-            .await;
+        let request = request.body(body.into_bytes()).unwrap();
+        let answer = life.send(what, request).await;
+        assert!(answer.status.is_client_error(), "{what}: {answer:?}");
     }
+}
+
+/// Redeems and refreshes; gives a living access token and refresh token.
+async fn exchanges(life: &mut Life, client: (&str, &str), code: &str) -> (String, String) {
+    is_refused(life, client, code).await;
     let text = |answer: &Answer, name: &str| {
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()[name].as_str().unwrap().to_owned()
     };
-    let first = life.post("redeems", "/token", Some(client), &redeem).await;
-    let old = text(&first, "refresh_token");
+    let first = life.redeems("redeems", client, code).await;
+    let first = text(&first, "refresh_token");
     let refresh = [
         ("grant_type", "refresh_token"),
-        ("refresh_token", old.as_str()),
+        ("refresh_token", first.as_str()),
     ];
-    let second = life
+    let answer = life
         .post("refreshes", "/token", Some(client), &refresh)
         .await;
+    let tokens = (
+        text(&answer, "access_token"),
+        text(&answer, "refresh_token"),
+    );
     life.post("refreshes again", "/token", Some(client), &refresh)
         .await;
     let more = [refresh[0], refresh[1], ("scope", "mcp:write")];
-    assert_eq!(
-        life.post("more scope", "/token", Some(client), &more)
-            .await
-            .status,
-        400
-    );
-    (
-        text(&second, "access_token"),
-        text(&second, "refresh_token"),
-    )
+    let answer = life.post("more scope", "/token", Some(client), &more).await;
+    assert_eq!(answer.status, 400, "{answer:?}");
+    tokens
 }
 
 /// Uses an access token everywhere, rightly and wrongly.
@@ -321,14 +291,16 @@ async fn replays(life: &mut Life, client: (&str, &str), refresh: &str) {
     let next = next.json()["refresh_token"].as_str().unwrap().to_owned();
     let next = [old[0], ("refresh_token", next.as_str())];
     life.post("refreshes", "/token", Some(client), &next).await;
-    let began = Instant::now();
-    loop {
-        let answer = life.post("replays", "/token", Some(client), &old).await;
-        if answer.status == 400 {
-            return;
+    let refused = async {
+        loop {
+            let answer = life.post("replays", "/token", Some(client), &old).await;
+            if answer.status == 400 {
+                return;
+            }
         }
-        assert!(began.elapsed() < PATIENCE, "a replay ends with the grace");
-    }
+    };
+    let refused = tokio::time::timeout(PATIENCE, refused).await;
+    assert!(refused.is_ok(), "a replay ends with the grace");
 }
 
 /// What comes of a code without a question, because the same was allowed before.

@@ -69,7 +69,9 @@ fn forms_of(secret: &str) -> Vec<String> {
     // Of a signed token the first two parts are no secret.
     let core = secret.rsplit('.').next().unwrap();
     let (head, tail) = (&core[..16], &core[core.len() - 16..]);
-    let hex: String = core.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = core
+        .bytes()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     let encoded = STANDARD.encode(core).trim_end_matches('=').to_owned();
     [head.to_owned(), tail.to_owned(), hex, encoded].into()
 }
