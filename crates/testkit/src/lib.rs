@@ -21,6 +21,7 @@ pub mod grants;
 pub mod issuer;
 pub mod logs;
 pub mod network;
+pub mod outage;
 pub mod resource;
 pub mod token;
 pub mod web;

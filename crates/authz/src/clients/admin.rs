@@ -96,7 +96,7 @@ pub enum ClientAdminError {
     Resource(ResourceIndicator),
 }
 
-/// Makes a client. Running servers know it within a second.
+/// Makes a client. Running servers know it at once.
 pub async fn add(
     store: &Store,
     config: &Config,

@@ -6,9 +6,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use std::time::Duration;
+
 use arc_swap::ArcSwap;
 use portcullis_common::config::ClientConfig;
 use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
 
 use super::metadata_document::{DocumentError, DocumentUrl, MetadataDocuments};
 use super::{Client, ClientId, ClientIdError};
@@ -16,6 +19,8 @@ use crate::store::{Store, StoreError};
 
 /// Most clients that registered themselves and are kept in memory.
 const REMEMBERED: usize = 10_000;
+/// How long a request with an unknown id waits until the store is asked about it.
+const TURN: Duration = Duration::from_millis(500);
 
 /// Why it cannot be said whether there is such a client, or why its document is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +43,8 @@ pub(crate) struct ClientDirectory {
     generation: AtomicU64,
     /// `None` where metadata documents are switched off.
     documents: Option<MetadataDocuments>,
+    /// One look at a time for a client that an operator may have made a moment ago.
+    newcomers: Semaphore,
 }
 
 /// A client as the store had it in a generation. It counts only in that generation, so that a look
@@ -67,6 +74,7 @@ impl ClientDirectory {
             registered: Cache::new(REMEMBERED),
             generation: AtomicU64::new(0),
             documents,
+            newcomers: Semaphore::new(1),
         };
         directory.replace(Vec::new());
         Ok(directory)
@@ -117,7 +125,7 @@ impl ClientDirectory {
     }
 
     /// Finds a client that an operator made, or that registered itself. The store is asked only
-    /// about ids that no operator gave out, and about those once.
+    /// about ids that memory does not know.
     async fn find_kept(&self, id: &str) -> Result<Option<Arc<Client>>, StoreError> {
         if let Some(client) = self.operated.load().get(id) {
             return Ok(Some(Arc::clone(client)));
@@ -131,7 +139,7 @@ impl ClientDirectory {
             return Ok(Some(remembered.client));
         }
         let Some(client) = self.store.find_registered_client(&client_id).await? else {
-            return Ok(None);
+            return self.find_newcomer(&client_id).await;
         };
         let client = Arc::new(client);
         let remembered = Remembered {
@@ -140,5 +148,49 @@ impl ClientDirectory {
         };
         self.registered.insert(id.to_owned(), remembered);
         Ok(Some(client))
+    }
+
+    /// Finds a client that an operator made since memory was brought up to date, so that it works
+    /// at once. It is not remembered: within a second [`Self::replace`] brings it.
+    ///
+    /// Anybody can ask about invented ids. They take turns, so that a flood of them holds one
+    /// connection to the store; whoever gets no turn in time is asked to come back.
+    async fn find_newcomer(&self, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
+        let Ok(Ok(_turn)) = tokio::time::timeout(TURN, self.newcomers.acquire()).await else {
+            let cause = "too many unknown clients are looked up".to_owned();
+            return Err(StoreError::Unavailable(cause));
+        };
+        // It may have come to memory while we waited.
+        if let Some(client) = self.operated.load().get(id.as_str()) {
+            return Ok(Some(Arc::clone(client)));
+        }
+        Ok(self.store.find_client(id).await?.map(Arc::new))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_common::clock::SystemClock;
+    use portcullis_common::config::{MigrateMode, StoreConfig};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_unknown_client_at_a_time_is_looked_up_and_the_others_are_asked_to_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = StoreConfig {
+            url: format!("sqlite://{}/data/a.db", folder.path().display()),
+            migrate: MigrateMode::Auto,
+        };
+        let store = Store::open(&config, &SystemClock).await.unwrap();
+        let directory = ClientDirectory::new(&[], store, None).unwrap();
+        let turn = directory.newcomers.acquire().await.unwrap();
+        let refused = directory.find_kept("nobody").await;
+        assert!(
+            matches!(refused, Err(StoreError::Unavailable(_))),
+            "{refused:?}"
+        );
+        drop(turn);
+        assert_eq!(directory.find_kept("nobody").await.unwrap().map(|_| ()), None);
     }
 }

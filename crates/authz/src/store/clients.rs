@@ -148,6 +148,23 @@ impl Store {
         rows.into_iter().map(Client::try_from).collect()
     }
 
+    /// Finds a client that an operator made.
+    pub(crate) async fn find_client(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
+        let id = id.as_str().to_owned();
+        let row: Option<ClientRow> = read!(self, |connection| {
+            Ok(sqlx::query_as(
+                "SELECT client_id, name, auth_method, secret_hash, grant_types, redirect_uris,
+                        scope, introspect, created_at
+                   FROM clients
+                  WHERE client_id = $1",
+            )
+            .bind(id)
+            .fetch_optional(connection)
+            .await?)
+        })?;
+        row.map(Client::try_from).transpose()
+    }
+
     /// Removes a client, and ends what people allowed it.
     pub async fn remove_client(
         &self,

@@ -123,7 +123,19 @@ macro_rules! grant_still_stands {
     };
 }
 
-pub(super) use {grant_columns, grant_still_stands};
+/// Binds what [`grant_still_stands`] relies on; a statement binds it first.
+macro_rules! bind_grant {
+    ($query:expr, $now:expr, $grant:expr) => {
+        $query
+            .bind($now.seconds())
+            .bind($grant.id.as_str())
+            .bind($grant.client_id.as_str())
+            .bind($grant.resource.as_str())
+            .bind($grant.scope.to_string())
+    };
+}
+
+pub(super) use {bind_grant, grant_columns, grant_still_stands};
 
 impl TryFrom<GrantRow> for GrantRecord {
     type Error = StoreError;

@@ -26,6 +26,7 @@ mod registration_people;
 mod resource_indicators;
 mod revocation;
 mod scopes;
+mod step_outages;
 mod store;
 mod token_endpoint;
 mod userinfo;
