@@ -1,0 +1,77 @@
+# The checks of the front as it stands: TLS, headers, names, paths, addresses.
+# Sourced, never run. Needs stack-test.sh.
+# shellcheck shell=sh
+
+redirects() {
+    answers 301 "http://localhost:$STACK_HTTP_PORT/login?a=%2f" && has_header location "$STACK_PUBLIC_URL/login?a=%2f" &&
+        answers 301 "http://localhost:$STACK_HTTP_PORT/" -H 'Host: evil.example' && has_header location "$STACK_PUBLIC_URL/"
+}
+# The client offers it in earnest, so it is the server that refuses: alert 70 (RFC 8446 §6.2).
+refuses_tls() {
+    openssl s_client -connect "localhost:$STACK_HTTPS_PORT" "-$1" -cipher 'DEFAULT@SECLEVEL=0' </dev/null 2>&1 |
+        tee "$WORK/tls" | grep -q 'alert protocol version' || { cat "$WORK/tls" && return 1; }
+}
+speaks() { answers 200 "$STACK_PUBLIC_URL/health" "$1" "$2" && [ "$(ask http_version "$STACK_PUBLIC_URL/health")" = 2 ]; }
+needs_our_authority() {
+    status=0
+    curl -s -o /dev/null "$STACK_PUBLIC_URL/health" || status=$?
+    [ "$status" -eq 60 ]
+}
+hsts() {
+    other=https://portcullis.test:$STACK_HTTPS_PORT
+    for path in /health /nothing-here //mcp; do
+        ask http_code "$other$path" --resolve "portcullis.test:$STACK_HTTPS_PORT:127.0.0.1" >/dev/null &&
+            has_header strict-transport-security 'max-age=31536000; includeSubDomains' || return 1
+    done
+    for host in localhost 127.0.0.1; do
+        ask http_code "https://$host:$STACK_HTTPS_PORT/health" >/dev/null && has_header strict-transport-security '' || return 1
+    done
+    ask http_code "http://portcullis.test:$STACK_HTTP_PORT/" --resolve "portcullis.test:$STACK_HTTP_PORT:127.0.0.1" >/dev/null &&
+        has_header strict-transport-security ''
+}
+# Each once, whoever makes the answer: a server, a page, the front.
+security_headers() {
+    for path in /health /mcp /login /jwks /nothing-here //mcp; do
+        ask http_code "$STACK_PUBLIC_URL$path" >/dev/null
+        say "$path" && has_header x-frame-options DENY && has_header x-content-type-options nosniff &&
+            has_header referrer-policy no-referrer && [ "$(header content-security-policy | grep -c "default-src 'none'")" = 1 ] || return 1
+    done
+    ask http_code "$STACK_PUBLIC_URL/login" >/dev/null
+    header content-security-policy | grep -q "form-action 'self'"
+}
+never_stored() { ask http_code "$STACK_PUBLIC_URL/token" -d grant_type=nonsense >/dev/null && header cache-control | grep -q no-store; }
+other_names() { answers 421 "$STACK_PUBLIC_URL/health" -H 'Host: evil.example' && grep -q "$STACK_PUBLIC_URL" "$WORK/body"; }
+
+# None of these may reach a server: each must be 400 or 404, and the log must name no upstream.
+path_tricks() {
+    sed 's/ *#.*//' tests/stack/path-tricks.txt | while IFS= read -r path; do
+        [ -n "$path" ] || continue
+        id=trick$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')
+        for method in GET POST; do
+            found=$(ask http_code "$STACK_PUBLIC_URL$path" -X "$method" -H "X-Correlation-ID: $id" -H "Authorization: Bearer $TOKEN")
+            case $found in 400 | 404) ;; *) say "$method $path: $found" && return 1 ;; esac
+        done
+        [ "$(grep -c "\"correlation_id\":\"$id\".*\"upstream\":\"\"" "$STACK_HOME/log/nginx.log")" = 2 ] ||
+            { say "$path reached a server" && return 1; }
+    done
+}
+# The control: the same request in its normal form passes, and a query may hold anything.
+normal_paths() { answers 401 "$STACK_PUBLIC_URL/mcp?a=//..%2f;%6d" -X POST && answers 200 "$STACK_PUBLIC_URL/api/v1/tools" -H "Authorization: Bearer $TOKEN"; }
+metrics_inside() {
+    answers 404 "$STACK_PUBLIC_URL/metrics" && for port in "$STACK_AUTHZ_METRICS_PORT" "$STACK_RESOURCE_METRICS_PORT"; do
+        answers 200 "http://127.0.0.1:$port/metrics" || return 1
+    done
+}
+
+# Registers clients, each under an address of its own making; prints how often each status came.
+# usage: register_from_everywhere FRONT
+register_from_everywhere() {
+    for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24; do
+        ask http_code "$1/register" -H "X-Forwarded-For: 198.51.100.$n" -H "Forwarded: for=198.51.100.$n" -H "X-Real-IP: 198.51.100.$n" \
+            -H 'Content-Type: application/json' -d "{\"client_name\":\"$1 $n\",\"redirect_uris\":[\"http://127.0.0.1/$n\"],\"token_endpoint_auth_method\":\"none\"}"
+        echo
+    done | sort | uniq -c | tee "$WORK/statuses"
+}
+spoofed_address_has_no_effect() {
+    register_from_everywhere "$STACK_PUBLIC_URL" && grep -q '20 201' "$WORK/statuses" && grep -q '4 429' "$WORK/statuses"
+}

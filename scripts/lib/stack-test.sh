@@ -1,0 +1,101 @@
+# What the checks of scripts/stack-test share: counting, requests through the front, more fronts.
+# Sourced, never run. Needs common.sh and stack.sh.
+# shellcheck shell=sh
+
+PASSED=0
+FAILED=0
+PIDS=''
+
+# usage: check DESCRIPTION COMMAND [ARGUMENT...]; of a failure the end of the logs is shown too
+check() {
+    description=$1
+    shift
+    # A subshell, so that a command that ends itself ends only its own check.
+    if ("$@") >"$WORK/output" 2>&1; then
+        PASSED=$((PASSED + 1))
+        say "ok    $description"
+    else
+        FAILED=$((FAILED + 1))
+        say "FAIL  $description"
+        sed 's/^/      /' "$WORK/output"
+        tail -qn 5 "$STACK_HOME"/log/*.log 2>/dev/null | sed 's/^/      log: /' || true
+    fi
+}
+
+# One request; the answer lies in head and body, the figure asked for is printed.
+# usage: ask FIGURE URL [CURL ARGUMENT...]
+ask() {
+    figure=$1 url=$2
+    shift 2
+    curl -s -S --max-time 10 --path-as-is --cacert "$STACK_CERTS/ca.pem" -D "$WORK/head" -o "$WORK/body" \
+        -w "%{$figure}" "$@" "$url"
+}
+
+# Whether the answer has this status; says what it was.
+# usage: answers STATUS URL [CURL ARGUMENT...]
+answers() {
+    expected=$1
+    shift
+    found=$(ask http_code "$@") || { say "curl: exit $? at $1" && return 1; }
+    [ "$found" = "$expected" ] || { say "$1: $found, expected $expected" && cat "$WORK/head" && return 1; }
+}
+
+# Prints the values of one header of the last answer, one per line.
+header() { tr -d '\r' <"$WORK/head" | awk -v name="$1:" 'tolower($1) == name { sub(/^[^:]*: */, ""); print }'; }
+
+# usage: has_header NAME VALUE; once, and with this value.
+has_header() { [ "$(header "$1")" = "$2" ] || { say "$1: '$(header "$1")', expected '$2'" && return 1; }; }
+
+# Runs a command with the variables of a service, and nothing else.
+# usage: as_service SERVICE COMMAND [ARGUMENT...]
+as_service() {
+    compose_file "$1" environment >"$WORK/variables"
+    shift
+    while IFS= read -r line; do set -- "$line" "$@"; done <"$WORK/variables"
+    env -i PATH="$PATH" HOME="$WORK" "$@"
+}
+
+# Starts another nginx from the same files with other settings; sets FRONT, its address.
+# usage: other_front NAME VARIABLE=VALUE...
+other_front() {
+    name=$1
+    shift
+    https=$(free_port)
+    FRONT=https://localhost:$https
+    home=$STACK_HOME/fronts/$name
+    mkdir -p "$home/run"
+    (
+        for setting in "$@" STACK_HTTPS_PORT="$https" STACK_HTTP_PORT="$(free_port)" STACK_PUBLIC_URL="$FRONT" \
+            STACK_FRONT="$home" STACK_RUN="$home/run" STACK_CONFIG="$home/config" STACK_ISSUER=authz; do
+            export "${setting?}"
+        done
+        while IFS= read -r line; do export "${line?}"; done <<EOF
+$(compose_file init environment)
+EOF
+        scripts/stack-init && exec nginx -p "$home" -c "$home/nginx.conf" -g 'daemon off;' >"$home/log" 2>&1
+    ) &
+    PIDS="$PIDS $!"
+    tries=0
+    # Any answer will do: some fronts refuse us on purpose.
+    until curl -s -o /dev/null --max-time 1 --cacert "$STACK_CERTS/ca.pem" "$FRONT/nothing-here"; do
+        tries=$((tries + 1))
+        [ "$tries" -le 50 ] || { cat "$home/log" >&2 && die "the front $name does not start"; }
+        sleep 0.1
+    done
+}
+
+# Starts tests/stack/upstream.mjs; sets UPSTREAM, its address.
+# usage: upstream answer|drop
+upstream() {
+    port=$(free_port)
+    UPSTREAM=127.0.0.1:$port
+    node tests/stack/upstream.mjs "$port" "$1" &
+    PIDS="$PIDS $!"
+    tries=0
+    until curl -s -o /dev/null "http://$UPSTREAM/count"; do
+        tries=$((tries + 1))
+        [ "$tries" -le 50 ] || die "the server behind the front does not start"
+        sleep 0.1
+    done
+}
+arrived() { curl -s "http://$1/count"; }
