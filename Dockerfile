@@ -27,6 +27,6 @@ WORKDIR /var/lib/portcullis
 ENV PATH=/usr/bin
 EXPOSE 8080 9000 9100
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=5s --timeout=4s --start-period=10s --retries=12 CMD ["portcullis", "health"]
+HEALTHCHECK --interval=3s --timeout=4s --start-period=10s --retries=20 CMD ["portcullis", "health"]
 ENTRYPOINT ["portcullis"]
 CMD ["serve"]

@@ -6,7 +6,7 @@ PASSED=0
 FAILED=0
 PIDS=''
 
-# usage: check DESCRIPTION COMMAND [ARGUMENT...]; of a failure the end of the logs is shown too
+# usage: check DESCRIPTION COMMAND [ARGUMENT...]
 check() {
     description=$1
     shift
@@ -18,7 +18,6 @@ check() {
         FAILED=$((FAILED + 1))
         say "FAIL  $description"
         sed 's/^/      /' "$WORK/output"
-        tail -qn 5 "$STACK_HOME"/log/*.log 2>/dev/null | sed 's/^/      log: /' || true
     fi
 }
 
