@@ -10,6 +10,7 @@ mod caller;
 mod challenge;
 mod envelope;
 mod layer;
+mod lease;
 mod operation;
 mod places;
 mod refusal;
@@ -25,6 +26,7 @@ pub use refusal::Refusal;
 pub use sessions::SESSIONS_PER_CALLER;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -181,13 +183,20 @@ impl Guard {
         if let Some(operation) = message.operation() {
             self.check_requirement(&operation, &caller)?;
         }
+        let lease = message
+            .listens(&head.method)
+            .then(|| guard.verifier.time_left(&token));
         // 8. Limits, argument schema, guards of content and dispatch belong to the inner service.
         head.extensions.insert(caller);
         if let Some(arguments) = message.into_arguments() {
             head.extensions.insert(ParsedBody(arguments));
         }
         let request = Request::from_parts(head, Body::new(Full::new(body.bytes)));
-        Ok(Permitted { request, token })
+        Ok(Permitted {
+            request,
+            token,
+            lease,
+        })
     }
 
     /// MCP 2026-07-28 (authorization, scope challenge): a broader scope satisfies a narrower need,
@@ -256,6 +265,8 @@ impl Guard {
 pub(crate) struct Permitted {
     pub(crate) request: Request<Body>,
     pub(crate) token: Arc<VerifiedAccessToken>,
+    /// How long its answer may last, where that is as long as the reader likes.
+    pub(crate) lease: Option<Duration>,
 }
 
 /// The id under which this request stands in the logs; the outermost layer made it.
