@@ -38,7 +38,7 @@ use portcullis_common::config::{Config, ResourceConfig};
 use portcullis_common::correlation::CorrelationId;
 use portcullis_common::fetch::{FetcherError, HttpFetcher, SharedFetcher};
 use portcullis_common::jwks::{JwksCache, PublishedKeys};
-use portcullis_common::metrics::SharedMetrics;
+use portcullis_common::metrics::{self, SharedMetrics};
 use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::{Scope, ScopeHierarchy};
 use portcullis_common::token::{TokenError, TokenVerifier, VerifiedAccessToken, VerifierSettings};
@@ -168,7 +168,7 @@ impl Guard {
         guard.metrics.token_validation(
             verified
                 .as_ref()
-                .map_or_else(TokenError::label, |_| "valid"),
+                .map_or_else(TokenError::label, |_| metrics::VALID),
         );
         let token = verified.map_err(|error| self.token_refusal(&error))?;
         let caller = Caller::new(&token, correlation_of(&head));
