@@ -104,7 +104,7 @@ fn tell(output: &Output, is_quiet: bool, finding: &Finding) {
         Severity::Warning => "warn ",
         Severity::Error => "ERROR",
     };
-    let line = format!("{mark} {:<28} {}", finding.rule.id, finding.rule.check);
+    let line = format!("{mark} {:<30} {}", finding.rule.id, finding.rule.check);
     if !is_quiet {
         output.line(line);
     } else if output.logs_to_terminal() {
@@ -146,7 +146,7 @@ fn sum_up(output: &Output, report: &Report<'_>) {
     output.line("");
     let count = |severity| report.count(severity);
     output.line(format_args!(
-        "{} checks: {} ok, {} warnings, {} errors, {} not seen",
+        "checks: {}, ok: {}, warnings: {}, errors: {}, not seen: {}",
         report.findings().len(),
         count(Severity::Ok),
         count(Severity::Warning),

@@ -14,12 +14,26 @@ const GARBAGE: &str = "Bearer portcullis-doctor.is-not.a-token";
 
 /// What the 401 says.
 pub(super) struct Challenge {
+    /// Whether there is a challenge at all.
+    pub(super) is_there: bool,
     /// `resource_metadata`
     pub(super) metadata: Option<String>,
     /// The words of `scope`.
     pub(super) scopes: Vec<String>,
     /// The answer itself.
     pub(super) answer: Answer,
+}
+
+impl Challenge {
+    /// An answer that challenges nobody.
+    const fn none(answer: Answer) -> Self {
+        Self {
+            is_there: false,
+            metadata: None,
+            scopes: Vec::new(),
+            answer,
+        }
+    }
 }
 
 /// A request as every MCP client begins with.
@@ -57,19 +71,11 @@ pub(super) async fn check(
     judge_get(&probe.get(&patient.text).await, report);
     if !is_challenge {
         // Another answer has no challenge that could be judged.
-        return Some(Challenge {
-            metadata: None,
-            scopes: Vec::new(),
-            answer,
-        });
+        return Some(Challenge::none(answer));
     }
     let Some(parameters) = bearer(&answer) else {
         report.error(rule::CHALLENGE_SCHEME, seen_header(&answer));
-        return Some(Challenge {
-            metadata: None,
-            scopes: Vec::new(),
-            answer,
-        });
+        return Some(Challenge::none(answer));
     };
     report.ok(rule::CHALLENGE_SCHEME, seen_header(&answer));
     let find = |name: &str| find(&parameters, name);
@@ -81,11 +87,12 @@ pub(super) async fn check(
         Severity::Warning,
         seen,
     );
-    judge_scope(find("scope"), report);
+    let scope = judge_scope(find("scope"), report);
     judge_garbage(probe, patient, report).await;
     Some(Challenge {
+        is_there: true,
         metadata: find("resource_metadata").map(str::to_owned),
-        scopes: find("scope")
+        scopes: scope
             .map(|scope| scope.split_whitespace().map(str::to_owned).collect())
             .unwrap_or_default(),
         answer,
@@ -104,17 +111,18 @@ fn judge_get(asked: &Asked, report: &mut Report<'_>) {
     }
 }
 
-fn judge_scope(scope: Option<&str>, report: &mut Report<'_>) {
-    match scope {
-        // RFC 6749 §3.3: printable ASCII without quotes and backslashes.
-        Some(scope) if !scope.is_empty() => {
-            let is_legal = |c: char| matches!(c, ' ' | '!' | '#'..='[' | ']'..='~');
-            let holds = scope.chars().all(is_legal);
-            let seen = format!("scope=\"{scope}\"");
-            report.judge(rule::CHALLENGE_SCOPE, holds, Severity::Error, seen);
-        }
-        _ => report.warn(rule::CHALLENGE_SCOPE, "no scope"),
-    }
+/// The scopes of the challenge, if they can be asked for.
+fn judge_scope<'a>(scope: Option<&'a str>, report: &mut Report<'_>) -> Option<&'a str> {
+    let Some(scope) = scope.filter(|scope| !scope.is_empty()) else {
+        report.warn(rule::CHALLENGE_SCOPE, "no scope");
+        return None;
+    };
+    // RFC 6749 §3.3: printable ASCII without quotes and backslashes.
+    let is_legal = |c: char| matches!(c, ' ' | '!' | '#'..='[' | ']'..='~');
+    let holds = scope.chars().all(is_legal);
+    let seen = format!("scope=\"{scope}\"");
+    report.judge(rule::CHALLENGE_SCOPE, holds, Severity::Error, seen);
+    holds.then_some(scope)
 }
 
 async fn judge_garbage(probe: &Probe, patient: &Patient, report: &mut Report<'_>) {

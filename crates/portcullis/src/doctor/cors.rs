@@ -27,7 +27,11 @@ pub(super) async fn check(
     .flatten()
     {
         let asked = probe.get_from_page(url).await;
-        if !allows(probe, &asked) {
+        // What is not there is somebody else's complaint.
+        let is_there = asked
+            .as_ref()
+            .is_ok_and(|answer| answer.status.is_success());
+        if is_there && !allows(probe, &asked) {
             closed.push(format!(
                 "{url}: {}, not for {}",
                 summary(&asked),

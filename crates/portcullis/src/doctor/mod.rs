@@ -67,6 +67,11 @@ impl Patient {
 /// Checks everything, within two minutes.
 pub(crate) async fn examine(probe: &Probe, patient: &Patient, report: &mut Report<'_>) {
     let mut clients = Clients::default();
+    let secret = patient
+        .client
+        .as_ref()
+        .and_then(|client| client.secret.as_ref());
+    report.conceal(secret.map_or("", ClientSecret::expose));
     let all = examine_resource(probe, patient, report, &mut clients);
     if tokio::time::timeout(LONGEST, all).await.is_err() {
         report.error(

@@ -158,6 +158,7 @@ impl<'a> Report<'a> {
         for secret in &self.secrets {
             text = text.replace(secret, "(secret)");
         }
+        text = without_tokens(&text);
         let is_long = text.chars().nth(MAX_SEEN).is_some();
         let plain = |c: char| if c.is_control() { ' ' } else { c };
         let mut shown: String = text.chars().take(MAX_SEEN).map(plain).collect();
@@ -166,6 +167,23 @@ impl<'a> Report<'a> {
         }
         shown
     }
+}
+
+/// The text with every JWT left out: a server may print one that it should keep to itself.
+fn without_tokens(text: &str) -> String {
+    let is_outside = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+    let part = |part: &str| {
+        let word = part.trim_end_matches(is_outside);
+        // `{"` in base64url begins every header.
+        let is_token = word.starts_with("eyJ") && word.contains('.');
+        let rest = part.get(word.len()..).unwrap_or_default();
+        if is_token {
+            format!("(token){rest}")
+        } else {
+            part.to_owned()
+        }
+    };
+    text.split_inclusive(is_outside).map(part).collect()
 }
 
 #[cfg(test)]
@@ -180,6 +198,15 @@ mod tests {
         report.error(rule::REACHABLE, "it said \u{1b}[31mhunter2\u{7}");
         assert_eq!(report.findings()[0].seen, "it said  [31m(secret) ");
         assert_eq!(report.count(Severity::Error), 1);
+    }
+
+    #[test]
+    fn tokens_are_not_shown() {
+        let text = "aud \"eyJhbGciOiJFUzI1NiJ9.e30.AA-_\", eyJ and https://h/eyJ.a";
+        assert_eq!(
+            without_tokens(text),
+            "aud \"(token)\", eyJ and https://h/(token)"
+        );
     }
 
     #[test]

@@ -64,6 +64,10 @@ fn judge_named(
     report: &mut Report<'_>,
 ) {
     let rule = rule::CHALLENGE_METADATA;
+    if !challenge.is_there {
+        report.skip(rule, "there is no challenge");
+        return;
+    }
     let Some(url) = &challenge.metadata else {
         report.warn(rule, "no resource_metadata in a challenge");
         return;
@@ -159,7 +163,7 @@ fn read(challenge: &Challenge, document: &Document) -> Resource {
     let own = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect::<Vec<_>>();
     let mut scopes = challenge.scopes.clone();
     for scope in own(document.list("scopes_supported").unwrap_or_default()) {
-        if !scopes.contains(&scope) {
+        if !scopes.contains(&scope) && scope != "offline_access" {
             scopes.push(scope);
         }
     }

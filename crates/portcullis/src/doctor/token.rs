@@ -123,7 +123,6 @@ pub(super) async fn check(
         report.skip(rule::TOKEN_REQUEST, why);
         return;
     };
-    report.conceal(secret.expose());
     let methods = server
         .metadata
         .list("token_endpoint_auth_methods_supported");
