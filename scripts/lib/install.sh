@@ -3,13 +3,20 @@
 # shellcheck shell=sh
 
 CARGO_DENY_VERSION=0.20.2
+SSLYZE_VERSION=6.3.1
 
 # Prints the packages whose programs are missing here.
 missing_packages() {
     has curl || printf 'curl '
     has jq || printf 'jq '
+    has openssl || printf 'openssl '
+    { has nginx || [ -x /usr/sbin/nginx ]; } || printf 'nginx '
+    python3 -c "import ensurepip" 2>/dev/null || printf 'python3-venv '
     has shellcheck || printf 'shellcheck '
+    has ip || printf 'iproute2 '
+    has unshare || printf 'util-linux '
     has npm || printf 'nodejs npm '
+    python3 -c 'import ensurepip' 2>/dev/null || printf 'python3 python3-venv '
     [ -e /etc/ssl/certs/ca-certificates.crt ] || printf 'ca-certificates '
     [ -n "$(postgres_bin)" ] || printf 'postgresql '
 }
@@ -46,4 +53,14 @@ need_cargo_deny() {
     has cargo-deny && return 0
     [ "$1" = yes ] || return 77
     cargo install cargo-deny --version "$CARGO_DENY_VERSION" --locked --debug --root "$TARGET/tools" </dev/null
+}
+
+# Puts sslyze on the PATH; installs it into the target folder if asked to ("yes").
+# usage: need_sslyze yes|no
+need_sslyze() {
+    PATH=$TARGET/sslyze/bin:$PATH
+    export PATH
+    has sslyze && return 0
+    [ "$1" = yes ] || return 77
+    python3 -m venv "$TARGET/sslyze" && pip install --quiet "sslyze==$SSLYZE_VERSION" </dev/null && has sslyze
 }

@@ -133,7 +133,7 @@ const stepUp = async (kind, { client, transport }, app, wire) => {
   return enter(kind, app, wire);
 };
 
-describe('The official SDK with a person', { concurrency: 2 }, () => {
+describe('The official SDK with a person', { concurrency: 4 }, () => {
   for (const method of ['none', 'client_secret_post', undefined]) {
     for (const kind of [
       sdk1,

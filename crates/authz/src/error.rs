@@ -14,6 +14,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
 use crate::clients::authentication::ClientAuthError;
+use crate::clients::metadata_document::{DocumentError, DocumentFault};
 use crate::endpoints::form::FormError;
 use crate::endpoints::introspect::IntrospectionError;
 use crate::endpoints::revoke::RevocationError;
@@ -73,6 +74,8 @@ impl OAuthErrorCode {
 }
 
 const STORE_AWAY: &str = "the server cannot reach its store; try again soon";
+/// When a client whose document cannot be had may try again.
+const DOCUMENT_AWAY: Duration = Duration::from_secs(5);
 const BASIC_CHALLENGE: &str = "Basic realm=\"portcullis\", charset=\"UTF-8\"";
 
 /// An error as a peer gets it.
@@ -125,6 +128,15 @@ impl OAuthError {
         self.cause = Some(Cause {
             error: Arc::new(error),
             is_ours: self.status.is_server_error(),
+        });
+        self
+    }
+
+    /// Like [`Self::caused_by`], for what is somebody else's fault whatever the status says.
+    fn caused_elsewhere(mut self, error: impl StdError + Send + Sync + 'static) -> Self {
+        self.cause = Some(Cause {
+            error: Arc::new(error),
+            is_ours: false,
         });
         self
     }
@@ -218,6 +230,7 @@ impl From<ClientAuthError> for OAuthError {
                 OAuthErrorCode::TemporarilyUnavailable,
                 "the server cannot reach its store; try again soon",
             ),
+            ClientAuthError::Document(error) => return from_document(error.clone()),
             ClientAuthError::Missing => {
                 Self::new(InvalidClient, "the client did not say who it is")
             }
@@ -234,6 +247,28 @@ impl From<ClientAuthError> for OAuthError {
         mapped.challenge = is_basic.then_some(BASIC_CHALLENGE);
         mapped.caused_by(error)
     }
+}
+
+/// A client whose document cannot be had keeps what it was granted: it is told to come back, and
+/// nothing is consumed. Only a document that says something else, or that was taken away, ends it.
+fn from_document(error: DocumentError) -> OAuthError {
+    match error.fault {
+        DocumentFault::TooMany { retry_after } => OAuthError::new(
+            OAuthErrorCode::TooManyRequests,
+            "too many client metadata documents were fetched; try again later",
+        )
+        .with_retry_after(retry_after),
+        _ if error.fault.is_final() => OAuthError::new(
+            OAuthErrorCode::InvalidClient,
+            "client authentication failed",
+        ),
+        _ => OAuthError::new(
+            OAuthErrorCode::TemporarilyUnavailable,
+            "the metadata document of the client cannot be had just now; try again soon",
+        )
+        .with_retry_after(DOCUMENT_AWAY),
+    }
+    .caused_elsewhere(error)
 }
 
 impl From<GrantError> for OAuthError {

@@ -12,6 +12,7 @@ use http::StatusCode;
 use portcullis_common::entropy::EntropyError;
 
 use crate::accounts::PasswordPoolError;
+use crate::clients::metadata_document::{DocumentError, DocumentFault};
 use crate::endpoints::form::FormError;
 use crate::endpoints::human::ForgeryError;
 use crate::error::{Cause, OAuthError};
@@ -133,6 +134,30 @@ impl From<UnknownAsker> for PageError {
     }
 }
 
+/// One page for everything that can be wrong with a document: whoever names one learns nothing of
+/// what we could reach.
+impl From<DocumentError> for PageError {
+    fn from(error: DocumentError) -> Self {
+        match error.fault {
+            DocumentFault::TooMany { retry_after } => Self {
+                retry_after: Some(retry_after),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "Too many apps at once",
+                    "This server has looked up too many apps lately.",
+                    "Wait a minute and connect again from the app.",
+                )
+            },
+            _ => Self::bad_request(
+                "This app cannot be recognised",
+                "The app is described by a page of its own, and this server cannot use that page.",
+                "Try again in a minute. If it happens again, tell whoever made the app.",
+            ),
+        }
+        .caused_by(error)
+    }
+}
+
 /// A fault that is not taken to the client, because nobody vouches for where that would lead.
 impl From<AuthorizationFault> for PageError {
     fn from(error: AuthorizationFault) -> Self {
@@ -199,6 +224,7 @@ impl From<WaitingError> for PageError {
                 BACK_TO_APP,
             )
             .caused_by(error),
+            WaitingError::Document(error) => error.into(),
             WaitingError::Store(error) => error.into(),
         }
     }

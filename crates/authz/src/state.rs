@@ -9,8 +9,10 @@ use bytes::Bytes;
 use portcullis_common::clock::SharedClock;
 use portcullis_common::config::Config;
 use portcullis_common::entropy::{Entropy, SharedEntropy};
+use portcullis_common::outbound::GuardedFetcher;
 
 use crate::accounts::{LoginBudget, PasswordPool};
+use crate::clients::metadata_document::MetadataDocuments;
 use crate::clients::registration::RegistrationGate;
 use crate::clients::{ClientDirectory, ClientIdError};
 use crate::endpoints::metadata;
@@ -73,17 +75,20 @@ struct Shared {
 
 impl AppState {
     /// Opens the store, brings its schema up to date, and loads or makes what requests need. Two
-    /// processes that start together on one database end with the same keys.
+    /// processes that start together on one database end with the same keys. What strangers make the
+    /// server fetch goes through `fetcher`.
     pub async fn open(
         config: Arc<Config>,
         clock: SharedClock,
         entropy: SharedEntropy,
+        fetcher: GuardedFetcher,
     ) -> Result<Self, StartError> {
         let metadata = metadata::render(&config)?;
         let sealing = Sealing::new(config.authz.key_encryption_key.as_ref())?;
         let policy = KeyPolicy::new(&config.authz);
         let store = Store::open(&config.store, clock.as_ref()).await?;
-        let clients = ClientDirectory::new(&config.authz.clients, store.clone())?;
+        let documents = MetadataDocuments::new(&config.authz, fetcher, Arc::clone(&clock));
+        let clients = ClientDirectory::new(&config.authz.clients, store.clone(), documents)?;
         // Read before what they count, so that no change falls between.
         let seen = store.load_change_counters().await?;
         let keys = (sealing, policy);

@@ -12,6 +12,7 @@ use portcullis_common::config::{Config, Role};
 use portcullis_common::entropy::SharedEntropy;
 use portcullis_common::fetch::{HttpFetcher, SharedFetcher};
 use portcullis_common::metrics::SharedMetrics;
+use portcullis_common::outbound::{GuardedFetcher, GuardedParts};
 use portcullis_resource::{ResourceParts, ResourceState};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,8 @@ pub struct Ambient {
     pub entropy: SharedEntropy,
     /// How configured addresses are fetched.
     pub fetcher: SharedFetcher,
+    /// How addresses that strangers name are fetched.
+    pub guarded: GuardedFetcher,
     /// What is counted.
     pub metrics: SharedMetrics,
 }
@@ -34,12 +37,17 @@ pub struct Ambient {
 impl Ambient {
     /// The real ones.
     pub fn system(config: &Config) -> Result<Self, StartError> {
-        let fetcher = HttpFetcher::new(config.outbound.ca_file.as_deref())
+        let ca_file = config.outbound.ca_file.as_deref();
+        let fetcher =
+            HttpFetcher::new(ca_file).map_err(|error| StartError::Outbound(error.to_string()))?;
+        let guarded = GuardedParts::of(config)
+            .and_then(|parts| GuardedFetcher::new(parts, ca_file))
             .map_err(|error| StartError::Outbound(error.to_string()))?;
         Ok(Self {
             clock: Arc::new(portcullis_common::clock::SystemClock),
             entropy: Arc::new(portcullis_common::entropy::SystemEntropy),
             fetcher: Arc::new(fetcher),
+            guarded,
             metrics: SharedMetrics::default(),
         })
     }
@@ -100,7 +108,8 @@ impl App {
                 Role::Both | Role::Authz => {
                     let (clock, entropy) =
                         (Arc::clone(&ambient.clock), Arc::clone(&ambient.entropy));
-                    Some(AppState::open(Arc::clone(&config), clock, entropy).await?)
+                    let config = Arc::clone(&config);
+                    Some(AppState::open(config, clock, entropy, ambient.guarded).await?)
                 }
                 Role::Resource => None,
             },

@@ -19,6 +19,7 @@ use portcullis_common::config::{
 };
 use portcullis_common::entropy::SharedEntropy;
 use portcullis_common::issuer::Issuer;
+use portcullis_common::outbound::GuardedFetcher;
 use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::{Scope, ScopeDeclaration, ScopeHierarchy, ScopeToken};
 use portcullis_common::secret::ClientSecret;
@@ -30,6 +31,7 @@ pub use crate::answer::Answer;
 use crate::clock::ManualClock;
 use crate::database::TestDatabase;
 use crate::entropy::SeededEntropy;
+use crate::web::{TestWeb, no_web};
 
 /// The issuer of the default configuration.
 pub const ISSUER: &str = "http://localhost:8080";
@@ -243,9 +245,23 @@ impl Authz {
     /// Starts one whose random numbers are not those of the others, which a second server on the
     /// same database needs.
     pub async fn start_seeded(config: Config, clock: Arc<ManualClock>, seed: u64) -> Self {
+        Self::start_among(config, clock, seed, no_web()).await
+    }
+
+    /// Starts one that reaches this web.
+    pub async fn start_on(web: &TestWeb, config: Config) -> Self {
+        Self::start_among(config, ManualClock::new(), 1, web.fetcher()).await
+    }
+
+    async fn start_among(
+        config: Config,
+        clock: Arc<ManualClock>,
+        seed: u64,
+        fetcher: GuardedFetcher,
+    ) -> Self {
         let shared_clock: SharedClock = Arc::clone(&clock) as _;
         let entropy: SharedEntropy = SeededEntropy::new(seed);
-        let state = AppState::open(Arc::new(config), shared_clock, entropy)
+        let state = AppState::open(Arc::new(config), shared_clock, entropy, fetcher)
             .await
             .unwrap();
         Self {

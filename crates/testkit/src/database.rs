@@ -67,13 +67,13 @@ impl TestDatabase {
             .map(|folder| folder.path().join("data/portcullis.db"))
     }
 
-    /// Does to the database what an operator with a shell could do.
+    /// Does to the database what an operator with a shell could do, in one statement or several.
     pub async fn execute(&self, statement: &str) {
         let statement = AssertSqlSafe(statement.to_owned());
         if let Some(file) = self.file() {
             let options = SqliteConnectOptions::new().filename(file);
             let mut connection = options.connect().await.unwrap();
-            sqlx::query(statement)
+            sqlx::raw_sql(statement)
                 .execute(&mut connection)
                 .await
                 .unwrap();
@@ -81,7 +81,7 @@ impl TestDatabase {
         } else {
             let options: PgConnectOptions = self.config.url.parse().unwrap();
             let mut connection = options.connect().await.unwrap();
-            sqlx::query(statement)
+            sqlx::raw_sql(statement)
                 .execute(&mut connection)
                 .await
                 .unwrap();

@@ -25,6 +25,7 @@ use crate::entropy::SeededEntropy;
 use crate::issuer::TestIssuer;
 use crate::network::TestNetwork;
 use crate::token::TokenDraft;
+use crate::web::no_web;
 
 /// The host of the server.
 pub const MCP_HOST: &str = "mcp.test";
@@ -70,6 +71,7 @@ impl ProtectedServer {
             clock: Arc::clone(&clock) as _,
             entropy: SeededEntropy::new(1),
             fetcher: Arc::clone(&network) as _,
+            guarded: no_web(),
             metrics: SharedMetrics::default(),
         };
         Self {

@@ -176,6 +176,8 @@ impl PasswordPool {
             .acquire_owned()
             .await
             .map_err(failed)?;
+        // By this line a test counts what an attempt costs.
+        tracing::trace!("a password is hashed");
         // The permits go along: a caller that hangs up does not free the core it still uses.
         let task = tokio::task::spawn_blocking(move || {
             let result = work();

@@ -9,7 +9,7 @@ use portcullis_common::scope::Scope;
 use portcullis_common::secret::ClientSecret;
 use url::Url;
 
-use super::{Client, ClientId, ClientIdError, Credential};
+use super::{Client, ClientId, ClientIdError, ClientOrigin, Credential};
 use crate::store::{InsertClient, RemoveClient, Store, StoreError};
 
 /// Random bytes of an id we make.
@@ -96,7 +96,7 @@ pub enum ClientAdminError {
     Resource(ResourceIndicator),
 }
 
-/// Makes a client. Running servers know it within a second.
+/// Makes a client. Running servers know it at once.
 pub async fn add(
     store: &Store,
     config: &Config,
@@ -128,7 +128,7 @@ pub async fn add(
         scope: new.scope,
         introspect: new.introspect,
         created_at: clock.now(),
-        is_self_registered: false,
+        origin: ClientOrigin::Operator,
     };
     match store.insert_client(&client).await? {
         InsertClient::Created => Ok(AddedClient { client, secret }),

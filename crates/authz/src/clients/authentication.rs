@@ -1,6 +1,7 @@
 //! Client authentication (OAuth 2.1 §2.4): `none`, `client_secret_basic`, `client_secret_post`.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -12,7 +13,8 @@ use portcullis_common::config::TokenEndpointAuthMethod;
 use portcullis_common::secret::SecretHash;
 use zeroize::Zeroizing;
 
-use super::{Client, ClientDirectory};
+use super::metadata_document::{DocumentError, DocumentUrl};
+use super::{Client, ClientDirectory, FindClientError};
 use crate::endpoints::form::{Form, decode};
 use crate::store::StoreError;
 
@@ -42,7 +44,18 @@ pub(crate) enum ClientAuthError {
     #[error("the client {id:?} sent a wrong secret")]
     WrongSecret { id: String, tried_header: bool },
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Document(DocumentError),
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<FindClientError> for ClientAuthError {
+    fn from(error: FindClientError) -> Self {
+        match error {
+            FindClientError::Store(error) => Self::Store(error),
+            FindClientError::Document(error) => Self::Document(error),
+        }
+    }
 }
 
 impl ClientAuthError {
@@ -54,6 +67,7 @@ impl ClientAuthError {
             | Self::SecretWithoutId
             | Self::AssertionUnsupported
             | Self::Missing
+            | Self::Document(_)
             | Self::Store(_) => false,
             Self::HeaderUnreadable => true,
             Self::Unknown { tried_header, .. }
@@ -84,14 +98,20 @@ struct Presented<'a> {
     method: TokenEndpointAuthMethod,
 }
 
-/// Turns credentials into an [`AuthenticatedClient`].
+/// Turns credentials into an [`AuthenticatedClient`]. `source` is who sent them.
 pub(crate) async fn authenticate(
     headers: &HeaderMap,
     form: &Form<'_>,
     directory: &ClientDirectory,
+    source: IpAddr,
 ) -> Result<AuthenticatedClient, ClientAuthError> {
     let presented = present(headers, form)?;
-    let found = directory.find(&presented.id).await?;
+    // A client that a document describes has no secret: nothing is fetched to see that.
+    let found = if presented.secret.is_some() && DocumentUrl::parse(&presented.id).is_some() {
+        None
+    } else {
+        directory.find(&presented.id, source).await?
+    };
     verify(&presented, found)
 }
 

@@ -3,8 +3,10 @@
 pub mod admin;
 pub mod authentication;
 mod directory;
+pub(crate) mod metadata_document;
 mod redirect_uri;
 pub mod registration;
+mod window;
 
 use std::fmt;
 
@@ -14,7 +16,9 @@ use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::{Scope, ScopeHierarchy};
 use portcullis_common::secret::SecretHash;
 
-pub(crate) use directory::ClientDirectory;
+use metadata_document::DocumentUrl;
+
+pub(crate) use directory::{ClientDirectory, FindClientError};
 pub(crate) use redirect_uri::{MatchedRedirectUri, RedirectUriError};
 
 /// Longest client id, in bytes.
@@ -28,13 +32,13 @@ const MAX_ID_BYTES: usize = 255;
 )]
 pub struct ClientIdError;
 
-/// The id of a client that an operator made (RFC 6749 §2.2): never a URL, because a client whose id
-/// is an https URL is described by the document there.
+/// The id of a client (RFC 6749 §2.2). One that an operator or this server gave out is never an
+/// https URL, because a client whose id is one is described by the document there.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId(String);
 
 impl ClientId {
-    /// Reads an id.
+    /// Reads an id that is given out.
     pub fn parse(text: &str) -> Result<Self, ClientIdError> {
         let allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
         let is_text = (1..=MAX_ID_BYTES).contains(&text.len()) && text.bytes().all(allowed);
@@ -42,6 +46,19 @@ impl ClientId {
             return Err(ClientIdError);
         }
         Ok(Self(text.to_owned()))
+    }
+
+    /// The id of the client that this document describes.
+    pub(crate) fn of_document(url: &DocumentUrl) -> Self {
+        Self(url.as_str().to_owned())
+    }
+
+    /// Takes an id of either kind as the store has it.
+    pub(crate) fn from_stored(text: &str) -> Result<Self, ClientIdError> {
+        match DocumentUrl::parse(text) {
+            Some(url) => Ok(Self::of_document(&url)),
+            None => Self::parse(text),
+        }
     }
 
     /// The text.
@@ -86,6 +103,22 @@ impl Credential {
     }
 }
 
+/// How a client became known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientOrigin {
+    /// An operator made it, and vouches for it.
+    Operator,
+    /// It registered itself (RFC 7591).
+    Registration,
+    /// A document at its own URL describes it (Client ID Metadata Document).
+    Document {
+        /// The host of the URL, with the port unless it is the usual one.
+        host: String,
+        /// A digest of all that was read in the document, so that a change is noticed.
+        digest: String,
+    },
+}
+
 /// An OAuth client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
@@ -105,14 +138,19 @@ pub struct Client {
     pub introspect: Vec<ResourceIndicator>,
     /// When it was made; the epoch for a client of the configuration.
     pub created_at: Timestamp,
-    /// Whether nobody vouches for it: it registered itself, and all it says is its own word.
-    pub is_self_registered: bool,
+    /// How it became known.
+    pub origin: ClientOrigin,
 }
 
 impl Client {
     /// Whether it cannot prove who it is (OAuth 2.1 §2.1).
     pub const fn is_public(&self) -> bool {
         matches!(self.credential, Credential::None)
+    }
+
+    /// Whether nobody vouches for it, and all it says is its own word.
+    pub const fn is_self_registered(&self) -> bool {
+        !matches!(self.origin, ClientOrigin::Operator)
     }
 
     /// Whether it may use a grant.
@@ -150,7 +188,7 @@ impl Client {
             scope: config.scope.clone(),
             introspect: config.introspect.clone(),
             created_at: Timestamp::from_seconds(0),
-            is_self_registered: false,
+            origin: ClientOrigin::Operator,
         })
     }
 }

@@ -6,7 +6,7 @@ use portcullis_common::secret::SecretHash;
 use url::Url;
 use url::form_urlencoded::byte_serialize;
 
-use super::Client;
+use super::{Client, ClientOrigin};
 
 /// Hosts of this machine, as they are written in a URI.
 const LOOPBACK_HOSTS: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];
@@ -48,8 +48,12 @@ impl Client {
             .ok_or(RedirectUriError::Unknown)
     }
 
-    /// A digest of what a person is shown of this client, so that a change is noticed.
+    /// A digest of what a person is shown of this client, so that a change is noticed; of one that
+    /// a document describes, of all that the document says.
     pub(crate) fn digest(&self) -> String {
+        if let ClientOrigin::Document { digest, .. } = &self.origin {
+            return digest.clone();
+        }
         let shown = serde_json::json!([self.name, self.redirect_uris, self.is_public()]);
         SecretHash::of(&shown.to_string()).to_hex()
     }
@@ -156,7 +160,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::clients::{ClientId, Credential};
+    use crate::clients::{ClientId, ClientOrigin, Credential};
 
     fn client(uris: &[&str]) -> Client {
         Client {
@@ -168,7 +172,7 @@ mod tests {
             scope: None,
             introspect: Vec::new(),
             created_at: Timestamp::from_seconds(0),
-            is_self_registered: false,
+            origin: ClientOrigin::Operator,
         }
     }
 

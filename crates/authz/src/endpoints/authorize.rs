@@ -1,5 +1,7 @@
 //! The authorization endpoint (OAuth 2.1 §3.1).
 
+use std::net::IpAddr;
+
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
@@ -24,6 +26,7 @@ pub(crate) async fn get(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, PageError> {
+    let source = super::source(&request).0;
     let (head, _) = request.into_parts();
     let query = head.uri.query().unwrap_or_default();
     if query.len() > MAX_QUERY {
@@ -33,7 +36,11 @@ pub(crate) async fn get(
         });
     }
     let form = Form::parse_repetitions(query.as_bytes())?;
-    answer(&state, &head.headers, &form, head.method == Method::HEAD).await
+    let sender = Sender {
+        headers: &head.headers,
+        source,
+    };
+    answer(&state, sender, &form, head.method == Method::HEAD).await
 }
 
 /// Answers a request in the body, exactly as one in the query (OpenID Connect Core §3.1.2.1).
@@ -41,27 +48,40 @@ pub(crate) async fn post(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, PageError> {
+    let source = super::source(&request).0;
     let (head, body) = request.into_parts();
     let body: Bytes = form::read_body(&head, body).await?;
     let form = Form::parse_repetitions(&body)?;
-    answer(&state, &head.headers, &form, false).await
+    let sender = Sender {
+        headers: &head.headers,
+        source,
+    };
+    answer(&state, sender, &form, false).await
+}
+
+/// Who sent a request.
+#[derive(Clone, Copy, Debug)]
+struct Sender<'a> {
+    headers: &'a HeaderMap,
+    source: IpAddr,
 }
 
 async fn answer(
     state: &AppState,
-    headers: &HeaderMap,
+    sender: Sender<'_>,
     form: &Form<'_>,
     is_head: bool,
 ) -> Result<Response, PageError> {
     // What is in memory counts only while the store can say that nothing changed.
     state.confirmed()?;
-    let session = Cookies::of(headers, state.config())
+    let session = Cookies::of(sender.headers, state.config())
         .find_session(state)
         .await?;
-    let request = match ValidatedAuthorizationRequest::validate(state, form).await {
+    let request = match ValidatedAuthorizationRequest::validate(state, form, sender.source).await {
         Ok(request) => request,
         Err(AuthorizationError::Page(error)) => return Err(error.into()),
         Err(AuthorizationError::OutOfOrder(error)) => return Err(error.into()),
+        Err(AuthorizationError::Document(error)) => return Err(error.into()),
         Err(AuthorizationError::Store(error)) => return Err(error.into()),
         Err(AuthorizationError::Redirect { to, fault }) => {
             return refuse(state, &to, fault, session.as_ref());
@@ -129,7 +149,7 @@ pub(super) fn refuse(
     fault: AuthorizationFault,
     session: Option<&Session>,
 ) -> Result<Response, PageError> {
-    if to.client.is_self_registered && session.is_none() {
+    if to.client.is_self_registered() && session.is_none() {
         return Err(fault.into());
     }
     let cause = fault.to_string();

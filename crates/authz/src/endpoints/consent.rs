@@ -1,5 +1,7 @@
 //! The consent page: who asks, for what, and where the answer goes.
 
+use std::net::IpAddr;
+
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{Method, StatusCode};
@@ -10,6 +12,7 @@ use super::form::{self, Form, FormError};
 use super::human::{self, Cookies, ForgeryError, FormBinding};
 use super::metadata::LOGIN;
 use crate::accounts::session::{RequestHandle, Session, SessionId};
+use crate::clients::ClientOrigin;
 use crate::grants::IDENTITY_SCOPES;
 use crate::grants::authorize::AuthorizationFault;
 use crate::grants::consent::WaitingAuthorization;
@@ -22,11 +25,12 @@ pub(crate) async fn get(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, PageError> {
+    let source = super::source(&request).0;
     let (head, _) = request.into_parts();
     let form = Form::parse(head.uri.query().unwrap_or_default().as_bytes())?;
     let cookies = Cookies::of(&head.headers, state.config());
     let session = cookies.find_session(&state).await?;
-    let waiting = find_waiting(&state, &form).await?;
+    let waiting = find_waiting(&state, &form, source).await?;
     let Some(session) = waiting.accepted_session(session.as_ref()) else {
         let handle = waiting.handle().expose();
         return Ok(human::see_own(&state, LOGIN, Some(handle)));
@@ -44,6 +48,7 @@ pub(crate) async fn post(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, PageError> {
+    let source = super::source(&request).0;
     let (head, body) = request.into_parts();
     human::verify_same_origin(&head.headers, state.config())?;
     let body = form::read_body(&head, body).await?;
@@ -61,7 +66,7 @@ pub(crate) async fn post(
     let handle = form.find("request").unwrap_or_default();
     binding(id.expose(), handle).verify(form.find("csrf"))?;
     let session = cookies.find_session(&state).await?;
-    let waiting = find_waiting(&state, &form).await?;
+    let waiting = find_waiting(&state, &form, source).await?;
     let Some(session) = waiting.accepted_session(session.as_ref()) else {
         return Ok(human::see_own(&state, LOGIN, Some(handle)));
     };
@@ -84,11 +89,12 @@ pub(crate) async fn post(
 async fn find_waiting(
     state: &AppState,
     form: &Form<'_>,
+    source: IpAddr,
 ) -> Result<WaitingAuthorization, PageError> {
     // The client may have been removed meanwhile, which memory knows only while it is confirmed.
     state.confirmed()?;
     let handle = RequestHandle::new(form.find("request").unwrap_or_default());
-    Ok(WaitingAuthorization::find(state, handle).await?)
+    Ok(WaitingAuthorization::find(state, handle, source).await?)
 }
 
 fn binding<'a>(secret: &'a str, handle: &'a str) -> FormBinding<'a> {
@@ -108,19 +114,20 @@ fn show(
     let request = waiting.request();
     let (client, redirect_uri) = (request.client(), request.redirect_uri());
     let handle = waiting.handle().expose();
-    let is_unverified = client.is_self_registered;
+    let (document_host, standing) = match &client.origin {
+        ClientOrigin::Operator => (None, "added by the operator of this server"),
+        ClientOrigin::Registration => (None, "unverified"),
+        ClientOrigin::Document { host, .. } => (Some(host.as_str()), "unverified"),
+    };
     let body = pages::print(&ConsentPage {
         base: &state.config().authz.issuer.path(),
         csrf: &binding(secret, handle).token(),
         handle,
         client: &client.name,
         client_id: client.id.as_str(),
-        standing: if is_unverified {
-            "unverified"
-        } else {
-            "added by the operator of this server"
-        },
-        is_unverified,
+        document_host,
+        standing,
+        is_unverified: client.is_self_registered(),
         is_loopback: redirect_uri.is_loopback() && client.is_public(),
         redirect_host: &redirect_uri.host(),
         resource: request.resource().identifier.as_str(),

@@ -9,7 +9,6 @@ use http::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, RETRY_AFTER, SET_COOKIE,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
-use portcullis_common::client_address::ClientAddress;
 use portcullis_common::config::Config;
 use portcullis_common::correlation::CorrelationId;
 use portcullis_common::secret::SecretHash;
@@ -182,12 +181,6 @@ fn own_origin(config: &Config) -> String {
     Url::parse(config.authz.issuer.as_str())
         .map(|url| url.origin().ascii_serialization())
         .unwrap_or_default()
-}
-
-/// Where the peer sits; the front of the process says it, and without a front nobody knows.
-pub(crate) fn source(request: &Request) -> ClientAddress {
-    let known = request.extensions().get::<ClientAddress>().copied();
-    known.unwrap_or(ClientAddress(std::net::Ipv4Addr::UNSPECIFIED.into()))
 }
 
 /// A page. `leads_to` is where its forms may end beside our own pages, as a source of a policy.

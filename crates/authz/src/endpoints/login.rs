@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use std::net::IpAddr;
+
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::header::RETRY_AFTER;
@@ -22,11 +24,12 @@ pub(crate) async fn get(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, PageError> {
+    let source = super::source(&request);
     let (head, _) = request.into_parts();
     let form = Form::parse(head.uri.query().unwrap_or_default().as_bytes())?;
     let cookies = Cookies::of(&head.headers, state.config());
     let session = cookies.find_session(&state).await?;
-    let waiting = find_waiting(&state, form.find("request")).await?;
+    let waiting = find_waiting(&state, form.find("request"), source.0).await?;
     match (&waiting, &session) {
         (Some(waiting), Some(_)) if waiting.accepted_session(session.as_ref()).is_some() => {
             let handle = waiting.handle().expose();
@@ -52,7 +55,7 @@ pub(crate) async fn post(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let source = human::source(&request);
+    let source = super::source(&request);
     let (head, body) = request.into_parts();
     // LOGIN is a target of forgery too: whoever is logged in as somebody else works for them.
     human::verify_same_origin(&head.headers, state.config())?;
@@ -62,7 +65,7 @@ pub(crate) async fn post(
     let handle = form.find("request");
     let visitor = cookies.visitor.ok_or(ForgeryError::NoCookie)?;
     binding(&visitor, handle).verify(form.find("csrf"))?;
-    let waiting = find_waiting(&state, handle).await?;
+    let waiting = find_waiting(&state, handle, source.0).await?;
     let attempt = Attempt {
         username: form.find("username").unwrap_or_default(),
         password: form.find("password").unwrap_or_default(),
@@ -113,11 +116,14 @@ pub(crate) async fn post(
 async fn find_waiting(
     state: &AppState,
     handle: Option<&str>,
+    source: IpAddr,
 ) -> Result<Option<WaitingAuthorization>, WaitingError> {
     match handle {
         Some(handle) => {
             let handle = RequestHandle::new(handle);
-            WaitingAuthorization::find(state, handle).await.map(Some)
+            WaitingAuthorization::find(state, handle, source)
+                .await
+                .map(Some)
         }
         None => Ok(None),
     }

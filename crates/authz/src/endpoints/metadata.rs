@@ -61,6 +61,9 @@ struct AuthorizationServerMetadata<'a> {
     code_challenge_methods_supported: [&'a str; 1],
     // RFC 9207 §3
     authorization_response_iss_parameter_supported: bool,
+    // Client ID Metadata Document §5; absent means no.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id_metadata_document_supported: Option<bool>,
     // RFC 9728 §4
     protected_resources: Vec<&'a str>,
     // Required of an OpenID document; the same document answers in all its places.
@@ -101,6 +104,7 @@ pub(crate) fn render(config: &Config) -> Result<Bytes, serde_json::Error> {
         ],
         code_challenge_methods_supported: ["S256"],
         authorization_response_iss_parameter_supported: true,
+        client_id_metadata_document_supported: authz.cimd.then_some(true),
         protected_resources: authz
             .resources
             .iter()

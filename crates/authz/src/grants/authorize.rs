@@ -1,5 +1,6 @@
 //! The authorization request (OAuth 2.1 §4.1.1): from what somebody sent to what a person is asked.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use portcullis_common::clock::Timestamp;
@@ -10,7 +11,8 @@ use super::approval::{CodeChallenge, CodeChallengeError};
 use super::engine::{self, AuthorizationSteps};
 use super::narrowing::IDENTITY_SCOPES;
 use super::{GrantError, requested, target};
-use crate::clients::{Client, MatchedRedirectUri, RedirectUriError};
+use crate::clients::metadata_document::DocumentError;
+use crate::clients::{Client, FindClientError, MatchedRedirectUri, RedirectUriError};
 use crate::endpoints::form::Form;
 use crate::state::AppState;
 use crate::store::StoreError;
@@ -104,13 +106,18 @@ pub(crate) enum AuthorizationError {
     },
     /// The engine disagrees with us, which is our mistake.
     OutOfOrder(GrantError),
+    /// The document of who asks could not be had, or is not believed.
+    Document(DocumentError),
     /// The store cannot say who asks.
     Store(StoreError),
 }
 
-impl From<StoreError> for AuthorizationError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
+impl From<FindClientError> for AuthorizationError {
+    fn from(error: FindClientError) -> Self {
+        match error {
+            FindClientError::Store(error) => Self::Store(error),
+            FindClientError::Document(error) => Self::Document(error),
+        }
     }
 }
 
@@ -153,14 +160,15 @@ struct BoundParameters {
 
 impl ValidatedAuthorizationRequest {
     /// Judges a request. The order: client, redirect URI; then everything whose fault the client
-    /// is told.
+    /// is told. `source` is who sent it.
     pub(crate) async fn validate(
         state: &AppState,
         form: &Form<'_>,
+        source: IpAddr,
     ) -> Result<Self, AuthorizationError> {
         let client = match form.find("client_id") {
-            Some(id) => state.clients().find(id).await?,
-            None => None,
+            Some(id) if !form.is_repeated("client_id") => state.clients().find(id, source).await?,
+            _ => None,
         };
         let steps = Steps {
             state,

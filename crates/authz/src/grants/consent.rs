@@ -1,5 +1,6 @@
 //! The decision of a person about an authorization request.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use portcullis_common::entropy::EntropyError;
@@ -11,6 +12,7 @@ use super::approval::{Approval, ApprovalTimes, AuthorizationCode, GrantId};
 use super::authorize::{AuthorizationError, ReturnPath, ValidatedAuthorizationRequest};
 use super::narrowing::OFFLINE_ACCESS;
 use crate::accounts::session::{RequestHandle, Session};
+use crate::clients::metadata_document::DocumentError;
 use crate::endpoints::form::Form;
 use crate::state::AppState;
 use crate::store::{Decision, RecordApproval, RememberedConsent, StoreError};
@@ -30,6 +32,8 @@ pub(crate) enum WaitingError {
     /// The client or the configuration changed since it was validated.
     #[error("the request is no longer one that may be put to a person")]
     Changed,
+    #[error(transparent)]
+    Document(DocumentError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -66,6 +70,8 @@ struct Stored {
     demands_new_login: bool,
     /// That session.
     first_session: Option<String>,
+    /// The client as it was then: nobody decides about another one than they were shown.
+    client_digest: String,
 }
 
 impl WaitingAuthorization {
@@ -85,6 +91,7 @@ impl WaitingAuthorization {
             demands_new_login: session
                 .is_none_or(|session| request.demands_login_after(session.authenticated_at, now)),
             first_session: session.map(|session| session.hash.to_hex()),
+            client_digest: request.client().digest(),
         };
         let text = serde_json::to_string(&stored)
             .map_err(|error| StoreError::Refused(error.to_string()))?;
@@ -101,10 +108,11 @@ impl WaitingAuthorization {
         })
     }
 
-    /// Finds the request of a handle that can still be decided.
+    /// Finds the request of a handle that can still be decided. `source` is who asks.
     pub(crate) async fn find(
         state: &AppState,
         handle: RequestHandle,
+        source: IpAddr,
     ) -> Result<Self, WaitingError> {
         let found = state
             .store()
@@ -120,10 +128,12 @@ impl WaitingAuthorization {
         let stored: Stored =
             serde_json::from_str(&waiting.request).map_err(|_| WaitingError::Changed)?;
         let form = Form::parse(stored.parameters.as_bytes()).map_err(|_| WaitingError::Changed)?;
-        let request = match ValidatedAuthorizationRequest::validate(state, &form).await {
-            Ok(request) => request,
+        let request = match ValidatedAuthorizationRequest::validate(state, &form, source).await {
+            Ok(request) if request.client().digest() == stored.client_digest => request,
             Err(AuthorizationError::Store(error)) => return Err(error.into()),
-            Err(
+            Err(AuthorizationError::Document(error)) => return Err(WaitingError::Document(error)),
+            Ok(_)
+            | Err(
                 AuthorizationError::Page(_)
                 | AuthorizationError::Redirect { .. }
                 | AuthorizationError::OutOfOrder(_),

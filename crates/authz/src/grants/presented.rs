@@ -57,8 +57,7 @@ impl PresentedAccessToken {
     /// Whether it was not revoked, its grant lives, its account is enabled, and its client still
     /// exists.
     pub(crate) async fn stands(&self, state: &AppState) -> Result<bool, StoreError> {
-        let client = state.clients().find(&self.claims.client_id).await?;
-        if client.is_none() {
+        if !state.clients().is_known(&self.claims.client_id).await? {
             return Ok(false);
         }
         let store = state.store();

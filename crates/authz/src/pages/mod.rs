@@ -46,6 +46,8 @@ pub(crate) struct ConsentPage<'a> {
     pub(crate) handle: &'a str,
     pub(crate) client: &'a str,
     pub(crate) client_id: &'a str,
+    /// The host of the document that describes the client, if one does.
+    pub(crate) document_host: Option<&'a str>,
     /// Who vouches for the client, in a few words.
     pub(crate) standing: &'a str,
     pub(crate) is_unverified: bool,

@@ -10,7 +10,7 @@ use super::changes::{COUNT_CHANGE, Topic};
 use super::engine::{End, read, row, transaction};
 use super::grants::{END_GRANTS_OF_CLIENT, GrantEnd};
 use super::{Store, StoreError};
-use crate::clients::{Client, ClientId, Credential};
+use crate::clients::{Client, ClientId, ClientOrigin, Credential};
 
 /// The answer to a new client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl TryFrom<ClientRow> for Client {
                 .map(|text| ResourceIndicator::parse(text).map_err(|_| contradiction("introspect")))
                 .collect::<Result<_, _>>()?,
             created_at: Timestamp::from_seconds(row.created_at),
-            is_self_registered: false,
+            origin: ClientOrigin::Operator,
             name: row.name,
         })
     }
@@ -146,6 +146,23 @@ impl Store {
             .await?)
         })?;
         rows.into_iter().map(Client::try_from).collect()
+    }
+
+    /// Finds a client that an operator made.
+    pub(crate) async fn find_client(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
+        let id = id.as_str().to_owned();
+        let row: Option<ClientRow> = read!(self, |connection| {
+            Ok(sqlx::query_as(
+                "SELECT client_id, name, auth_method, secret_hash, grant_types, redirect_uris,
+                        scope, introspect, created_at
+                   FROM clients
+                  WHERE client_id = $1",
+            )
+            .bind(id)
+            .fetch_optional(connection)
+            .await?)
+        })?;
+        row.map(Client::try_from).transpose()
     }
 
     /// Removes a client, and ends what people allowed it.

@@ -3,7 +3,7 @@
 use portcullis_common::clock::Timestamp;
 
 use super::engine::{End, Joined, read, row, transaction};
-use super::grants::{GrantRecord, GrantRow, grant_columns, grant_still_stands};
+use super::grants::{GrantRecord, GrantRow, bind_grant, grant_columns, grant_still_stands};
 use super::refresh_tokens::{NewRefreshToken, insert_refresh_token};
 use super::registered_clients::MARK_CLIENT_USED;
 use super::{Store, StoreError};
@@ -166,12 +166,7 @@ impl Store {
         let code = code.clone();
         transaction!(self, |connection| {
             let grant = &code.grant;
-            let spent = sqlx::query(SPEND)
-                .bind(now.seconds())
-                .bind(grant.id.as_str())
-                .bind(grant.client_id.as_str())
-                .bind(grant.resource.as_str())
-                .bind(grant.scope.to_string())
+            let spent = bind_grant!(sqlx::query(SPEND), now, grant)
                 .bind(code.hash.to_hex())
                 .bind(code.redirect_uri.as_str())
                 .bind(code.code_challenge.as_str())

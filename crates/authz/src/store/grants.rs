@@ -123,7 +123,19 @@ macro_rules! grant_still_stands {
     };
 }
 
-pub(super) use {grant_columns, grant_still_stands};
+/// Binds what [`grant_still_stands`] relies on; a statement binds it first.
+macro_rules! bind_grant {
+    ($query:expr, $now:expr, $grant:expr) => {
+        $query
+            .bind($now.seconds())
+            .bind($grant.id.as_str())
+            .bind($grant.client_id.as_str())
+            .bind($grant.resource.as_str())
+            .bind($grant.scope.to_string())
+    };
+}
+
+pub(super) use {bind_grant, grant_columns, grant_still_stands};
 
 impl TryFrom<GrantRow> for GrantRecord {
     type Error = StoreError;
@@ -135,7 +147,8 @@ impl TryFrom<GrantRow> for GrantRecord {
             row: row.grant_id.clone(),
         };
         Ok(Self {
-            client_id: ClientId::parse(&row.client_id).map_err(|_| contradiction("client_id"))?,
+            client_id: ClientId::from_stored(&row.client_id)
+                .map_err(|_| contradiction("client_id"))?,
             resource: ResourceIndicator::parse(&row.resource)
                 .map_err(|_| contradiction("resource"))?,
             scope: row.scope.parse().map_err(|_| contradiction("scope"))?,

@@ -155,24 +155,34 @@ async fn postgres_history(connection: &mut PgConnection) -> Result<Vec<Applied>,
     Ok(sqlx::query_as(SELECT_HISTORY).fetch_all(connection).await?)
 }
 
+/// Applies what is missing inside a transaction that holds the lock, and commits: the same body,
+/// once for each engine.
+macro_rules! apply_missing {
+    ($transaction:ident, $engine:ident, $now:expr) => {{
+        sqlx::raw_sql(HISTORY).execute(&mut *$transaction).await?;
+        let select = sqlx::query_as(SELECT_HISTORY);
+        let history: Vec<Applied> = select.fetch_all(&mut *$transaction).await?;
+        for migration in missing(history)? {
+            sqlx::raw_sql(migration.$engine)
+                .execute(&mut *$transaction)
+                .await?;
+            sqlx::query(INSERT_HISTORY)
+                .bind(migration.version)
+                .bind(migration.name)
+                .bind(migration.checksum())
+                .bind($now.seconds())
+                .execute(&mut *$transaction)
+                .await?;
+        }
+        $transaction.commit().await?;
+        Ok(())
+    }};
+}
+
 async fn apply_sqlite(connection: &mut SqliteConnection, now: Timestamp) -> Result<(), StoreError> {
     // The lock of the file: whoever comes second waits here and then finds nothing to do.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::raw_sql(HISTORY).execute(&mut *transaction).await?;
-    for migration in missing(sqlite_history(&mut transaction).await?)? {
-        sqlx::raw_sql(migration.sqlite)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(INSERT_HISTORY)
-            .bind(migration.version)
-            .bind(migration.name)
-            .bind(migration.checksum())
-            .bind(now.seconds())
-            .execute(&mut *transaction)
-            .await?;
-    }
-    transaction.commit().await?;
-    Ok(())
+    apply_missing!(transaction, sqlite, now)
 }
 
 async fn apply_postgres(connection: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
@@ -182,21 +192,7 @@ async fn apply_postgres(connection: &mut PgConnection, now: Timestamp) -> Result
         .bind(LOCK)
         .execute(&mut *transaction)
         .await?;
-    sqlx::raw_sql(HISTORY).execute(&mut *transaction).await?;
-    for migration in missing(postgres_history(&mut transaction).await?)? {
-        sqlx::raw_sql(migration.postgres)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(INSERT_HISTORY)
-            .bind(migration.version)
-            .bind(migration.name)
-            .bind(migration.checksum())
-            .bind(now.seconds())
-            .execute(&mut *transaction)
-            .await?;
-    }
-    transaction.commit().await?;
-    Ok(())
+    apply_missing!(transaction, postgres, now)
 }
 
 async fn connect_postgres(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {

@@ -3,7 +3,7 @@
 use portcullis_common::clock::Timestamp;
 
 use super::engine::{End, Joined, read, row, transaction};
-use super::grants::{GrantRecord, GrantRow, grant_columns, grant_still_stands};
+use super::grants::{GrantRecord, GrantRow, bind_grant, grant_columns, grant_still_stands};
 use super::{Store, StoreError};
 use crate::grants::refresh_token::RefreshTokenHash;
 use crate::grants::sealed_answer::SealedAnswer;
@@ -169,12 +169,7 @@ impl Store {
         let token = token.clone();
         transaction!(self, |connection| {
             let grant = &token.grant;
-            let rotated = sqlx::query(ROTATE)
-                .bind(now.seconds())
-                .bind(grant.id.as_str())
-                .bind(grant.client_id.as_str())
-                .bind(grant.resource.as_str())
-                .bind(grant.scope.to_string())
+            let rotated = bind_grant!(sqlx::query(ROTATE), now, grant)
                 .bind(token.hash.to_hex())
                 .bind(answer.expose())
                 .execute(&mut *connection)

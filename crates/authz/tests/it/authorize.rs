@@ -11,6 +11,7 @@ use portcullis_testkit::authz::{
 };
 use portcullis_testkit::browser::{Ask, Browser, CHALLENGE};
 use portcullis_testkit::database::TestDatabase;
+use url::Url;
 
 const PASSWORD: &str = "correct horse";
 
@@ -408,16 +409,51 @@ async fn a_huge_query_is_refused_or_served_and_never_worse() {
 #[tokio::test]
 async fn every_code_is_new_and_carries_256_bits() {
     let (_database, mut browser) = start().await;
-    let mut codes = HashSet::new();
     browser.allows(&ask(), "alice", PASSWORD).await;
-    for _ in 0..200 {
-        let code = browser.allows(&ask(), "alice", PASSWORD).await;
-        assert_eq!(code.len(), 43);
-        codes.insert(code);
+    let mut codes = Vec::new();
+    for _ in 0..40 {
+        // Together, because the store writes together what comes together.
+        let asking: Vec<_> = (0..50)
+            .map(|_| {
+                let mut browser = browser.clone();
+                tokio::spawn(async move { browser.allows(&ask(), "alice", PASSWORD).await })
+            })
+            .collect();
+        for code in asking {
+            codes.push(code.await.unwrap());
+        }
     }
-    assert_eq!(codes.len(), 200);
+    assert_eq!(codes.len(), 2000);
+    let is_base64url = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    for code in &codes {
+        assert_eq!(code.len(), 43, "{code}");
+        assert!(code.bytes().all(is_base64url), "{code}");
+    }
+    let different: HashSet<_> = codes.iter().collect();
+    assert_eq!(different.len(), 2000, "none is given twice");
     let heads: HashSet<_> = codes.iter().map(|code| &code[..6]).collect();
-    assert!(heads.len() > 195, "codes have no common beginning");
+    assert!(heads.len() > 1990, "codes have no common beginning");
+    let rising = codes.windows(2).filter(|pair| pair[0] < pair[1]).count();
+    assert!(
+        (800..1200).contains(&rising),
+        "codes have no order: {rising}"
+    );
+}
+
+#[tokio::test]
+async fn a_code_stands_in_the_query_of_the_answer_and_nowhere_else() {
+    let (_database, mut browser) = start().await;
+    let page = browser.opens(&ask().path()).await;
+    let answer = browser.approves(&page).await;
+    let code = answer.parameter("code").unwrap();
+    let location = answer.location().unwrap();
+    assert_eq!(
+        Url::parse(&location).unwrap().fragment(),
+        None,
+        "{location}"
+    );
+    let whole = format!("{:?} {}", answer.headers, answer.text());
+    assert_eq!(whole.matches(&code).count(), 1, "{whole}");
 }
 
 #[tokio::test]

@@ -4,12 +4,14 @@ use portcullis_authz::clients::Credential;
 use portcullis_authz::clients::admin::{self, ClientAdminError, NewClient};
 use portcullis_common::config::{Config, GrantType, TokenEndpointAuthMethod};
 use portcullis_common::resource_indicator::ResourceIndicator;
-use portcullis_testkit::authz::{self, Authz, BASIC, MCP};
+use portcullis_testkit::authz::{self, Answer, Authz, BASIC, MCP};
+use portcullis_testkit::browser::{Ask, Browser, VERIFIER};
 use portcullis_testkit::database::TestDatabase;
 use portcullis_testkit::entropy::SeededEntropy;
 use portcullis_testkit::on_both_engines;
 
 const GRANT: &str = "grant_type=client_credentials";
+const CALLBACK: &str = "http://127.0.0.1:4999/cb";
 
 fn new(name: &str) -> NewClient {
     NewClient {
@@ -39,13 +41,16 @@ async fn start() -> (TestDatabase, Authz) {
 }
 
 on_both_engines! {
-    async fn a_running_server_knows_a_new_client_and_forgets_a_removed_one(database) {
+    async fn a_running_server_knows_a_new_client_at_once_and_forgets_a_removed_one(database) {
         let authz = Authz::start(&database).await;
         let elsewhere = Authz::start(&database).await;
-        let added = add(&elsewhere, new("agent")).await.unwrap();
+        authz.token(Some(("agent", "x")), GRANT).await.expect_error(401, "invalid_client");
+        let agent = NewClient { id: Some("agent".to_owned()), ..new("agent") };
+        let added = add(&elsewhere, agent).await.unwrap();
         let secret = added.secret.unwrap();
         let basic = Some((added.client.id.as_str(), secret.expose()));
-        authz.token(basic, GRANT).await.expect_error(401, "invalid_client");
+        // Neither before nor after it has noticed the change.
+        assert_eq!(authz.token(basic, GRANT).await.status, 200);
         authz.state.refresh().await.unwrap();
         assert_eq!(authz.token(basic, GRANT).await.status, 200);
 
@@ -54,6 +59,59 @@ on_both_engines! {
         admin::remove(elsewhere.state.store(), config, elsewhere.clock.as_ref(), id).await.unwrap();
         authz.state.refresh().await.unwrap();
         authz.token(basic, GRANT).await.expect_error(401, "invalid_client");
+    }
+
+    async fn a_person_and_an_app_that_were_made_a_moment_ago_go_the_whole_way_at_once(database) {
+        let authz = Authz::start(&database).await;
+        let elsewhere = Authz::start(&database).await;
+        let app = NewClient {
+            is_public: true,
+            redirect_uris: vec![CALLBACK.to_owned()],
+            ..new("app")
+        };
+        let app = add(&elsewhere, app).await.unwrap().client;
+        elsewhere.add_user("newcomer", "a password").await;
+        let ask = Ask::of(app.id.as_str(), CALLBACK);
+        let code = Browser::new(&authz).allows(&ask, "newcomer", "a password").await;
+        let body = format!(
+            "grant_type=authorization_code&client_id={}&code={code}&code_verifier={VERIFIER}",
+            app.id
+        );
+        assert_eq!(authz.token(None, &body).await.status, 200);
+    }
+
+    async fn a_flood_of_invented_clients_keeps_no_newcomer_out(database) {
+        let authz = Authz::start(&database).await;
+        let elsewhere = Authz::start(&database).await;
+        let flood: Vec<_> = (0..400)
+            .map(|number| {
+                let authz = authz.clone();
+                let id = format!("invented-{number}");
+                tokio::spawn(async move { authz.token(Some((&id, "x")), GRANT).await })
+            })
+            .collect();
+        let added = add(&elsewhere, new("agent")).await.unwrap();
+        let secret = added.secret.unwrap();
+        let basic = Some((added.client.id.as_str(), secret.expose()));
+        assert_eq!(patiently(&authz, basic, GRANT).await.status, 200);
+        assert_eq!(authz.token(Some(BASIC), GRANT).await.status, 200);
+        for answer in flood {
+            let answer = answer.await.unwrap();
+            // Whoever had to wait too long may come back.
+            assert!(matches!(answer.status.as_u16(), 401 | 503), "{answer:?}");
+        }
+    }
+}
+
+/// Comes back as long as the server asks for it.
+async fn patiently(authz: &Authz, basic: Option<(&str, &str)>, body: &str) -> Answer {
+    loop {
+        let answer = authz.token(basic, body).await;
+        if answer.status != 503 {
+            return answer;
+        }
+        assert_eq!(answer.header("retry-after"), "1");
+        tokio::task::yield_now().await;
     }
 }
 

@@ -13,6 +13,7 @@ use portcullis_testkit::clock::ManualClock;
 use portcullis_testkit::database::TestDatabase;
 use portcullis_testkit::entropy::SeededEntropy;
 use portcullis_testkit::on_both_engines;
+use portcullis_testkit::web::no_web;
 
 use crate::verify;
 
@@ -25,7 +26,8 @@ fn just_before(duration: Duration) -> Duration {
 }
 
 async fn open(config: Config) -> Result<AppState, StartError> {
-    AppState::open(Arc::new(config), ManualClock::new(), SeededEntropy::new(2)).await
+    let (clock, entropy) = (ManualClock::new(), SeededEntropy::new(2));
+    AppState::open(Arc::new(config), clock, entropy, no_web()).await
 }
 
 async fn rotate(authz: &Authz) -> Vec<String> {

@@ -52,6 +52,7 @@ async fn the_document_says_what_answers_and_nothing_more() {
                 ["client_secret_basic", "client_secret_post"],
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": true,
+            "client_id_metadata_document_supported": true,
             "protected_resources": [MCP, FILES],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["ES256"],

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
+use axum::body::Body;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Method, Request};
 use portcullis_authz::accounts::Role;
 use portcullis_authz::accounts::admin::{self, AccountAdminError, NewAccount};
 use portcullis_common::issuer::Issuer;
-use portcullis_testkit::authz::{self, Answer, Authz, WEB, WEB_CALLBACK};
+use portcullis_testkit::authz::{self, Answer, Authz, WEB, WEB_CALLBACK, basic_header};
 use portcullis_testkit::browser::{Ask, Browser};
 use portcullis_testkit::clock::START;
 use portcullis_testkit::database::TestDatabase;
 use portcullis_testkit::entropy::SeededEntropy;
+use portcullis_testkit::logs::CapturedLog;
 use portcullis_testkit::on_both_engines;
 
 const PASSWORD: &str = "correct horse";
@@ -301,44 +304,106 @@ async fn a_login_form_of_another_site_or_another_browser_is_refused() {
     );
 }
 
+/// An answer to a login as text, headers and length included, without the token of the form.
+fn comparable(answer: &Answer) -> String {
+    let form = answer.form();
+    let token = form.value("csrf").unwrap();
+    let body = answer.text().replace(token, "TOKEN");
+    let mut headers: Vec<_> = answer.headers.iter().collect();
+    headers.sort_by_key(|(name, _)| name.as_str());
+    format!("{} {headers:?} {} {body}", answer.status, answer.body.len())
+}
+
 #[tokio::test]
-async fn unknown_wrong_disabled_and_locked_are_one_answer() {
+async fn unknown_wrong_disabled_and_locked_are_one_answer_at_one_cost() {
     let database = TestDatabase::sqlite();
     let authz = start(&database).await;
     authz.add_user("mallory", PASSWORD).await;
     let (store, clock) = (authz.state.store(), authz.clock.as_ref());
     admin::disable(store, clock, "mallory").await.unwrap();
+    let log = CapturedLog::begin();
+    let hashed = || log.text().matches("a password is hashed").count();
     let attempts = [
         ("alice", "wrong"),
         ("nobody", "wrong"),
         ("mallory", PASSWORD),
         ("a:b", "x"),
+        ("", "wrong"),
     ];
     let mut answers = Vec::new();
     for (username, password) in attempts {
         let mut browser = Browser::new(&authz);
         let mut all = Vec::new();
         for turn in 0..7 {
+            let before = hashed();
             let answer = tries(&mut browser, username, password).await;
-            let expected = if turn < 5 { 403 } else { 429 };
-            assert_eq!(answer.status, expected, "{username} {turn}");
-            let token = browser
-                .get("/login")
-                .await
-                .form()
-                .value("csrf")
-                .unwrap()
-                .to_owned();
-            let body = answer.text().replace(&token, "TOKEN");
-            assert!(!body.contains(username) || username == "a:b", "{body}");
-            all.push((answer.status, answer.header("retry-after").to_owned(), body));
+            // Nobody can tell by the clock what costs the same: one hash, or none.
+            let (status, cost) = if turn < 5 { (403, 1) } else { (429, 0) };
+            assert_eq!(answer.status, status, "{username} {turn}");
+            assert_eq!(hashed() - before, cost, "{username} {turn}");
+            if turn > 4 {
+                assert_eq!(answer.header("retry-after"), "300");
+            }
+            all.push(comparable(&answer));
         }
         answers.push(all);
     }
-    for other in &answers[1..] {
-        assert_eq!(*other, answers[0]);
+    for (other, (username, _)) in answers.iter().zip(attempts) {
+        assert_eq!(*other, answers[0], "{username}");
     }
-    assert_eq!(answers[0][5].1, "300");
+}
+
+#[tokio::test]
+async fn what_is_too_long_costs_no_hash_whoever_is_meant() {
+    let database = TestDatabase::sqlite();
+    let authz = start(&database).await;
+    let log = CapturedLog::begin();
+    let too_long = "x".repeat(1025);
+    let mut answers = Vec::new();
+    for username in ["alice", "nobody"] {
+        let answer = tries(&mut Browser::new(&authz), username, &too_long).await;
+        assert_eq!(answer.status, 403);
+        answers.push(comparable(&answer));
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert!(!log.text().contains("a password is hashed"));
+}
+
+#[tokio::test]
+async fn a_locked_account_is_locked_at_every_door() {
+    let database = TestDatabase::sqlite();
+    let authz = start(&database).await;
+    let mut browser = Browser::new(&authz);
+    for _ in 0..5 {
+        tries(&mut browser, "alice", "wrong").await;
+    }
+    // The form, in another browser of the same source, on the way of an app, and however the name
+    // is spelt.
+    for username in ["alice", "ALICE", " alice "] {
+        let mut other = Browser::new(&authz);
+        let page = other.opens(&Ask::of(WEB.0, WEB_CALLBACK).path()).await;
+        let answer = other.logs_in(&page, username, PASSWORD).await;
+        assert_eq!(answer.status, 429, "{username}");
+        assert!(!other.cookies.contains_key(SESSION), "{username}");
+    }
+    // Nothing else takes a password: not by header, and not for a token.
+    for path in ["/login", "/authorize", "/consent", "/userinfo", "/register"] {
+        for method in [Method::GET, Method::POST] {
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
+                .header(AUTHORIZATION, basic_header("alice", PASSWORD));
+            let answer = browser.send(request.body(Body::empty()).unwrap()).await;
+            assert!(!answer.status.is_redirection(), "{path}: {answer:?}");
+            assert!(!browser.cookies.contains_key(SESSION), "{path}");
+        }
+    }
+    let grant = format!("grant_type=password&username=alice&password={PASSWORD}");
+    let answer = authz.token(Some(("alice", PASSWORD)), &grant).await;
+    answer.expect_error(401, "invalid_client");
+    let answer = authz.token(Some(WEB), &grant).await;
+    answer.expect_error(400, "unsupported_grant_type");
+    assert!(!is_logged_in(&mut browser).await);
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ pub(crate) async fn count(authz: &Authz) -> usize {
     let config = &authz.state.config().authz;
     let all = admin::list(authz.state.store(), config).await.unwrap();
     all.iter()
-        .filter(|client| client.is_self_registered)
+        .filter(|client| client.is_self_registered())
         .count()
 }
 

@@ -1,6 +1,7 @@
 //! Clients that registered themselves, as long as they live: what real ones send, who knows them,
 //! when they end.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use portcullis_authz::clients::{ClientId, admin};
@@ -251,4 +252,39 @@ async fn while_the_store_is_away_nobody_registers_and_afterwards_everybody_does(
         registered(&authz, &metadata).await;
     }
     assert_eq!(count(&authz).await, 2);
+}
+
+#[tokio::test]
+async fn two_thousand_secrets_ids_and_registration_tokens_are_all_different() {
+    let database = TestDatabase::sqlite();
+    let mut config = authz::config(database.config());
+    config.authz.registration_per_minute = 1000;
+    let authz = Authz::start_with(config).await;
+    let mut seen = HashSet::new();
+    for round in 0..40 {
+        if round % 10 == 9 {
+            authz.clock.advance(Duration::from_mins(1));
+        }
+        // Together, because the store writes together what comes together.
+        let registering: Vec<_> = (0..50)
+            .map(|_| {
+                let authz = authz.clone();
+                tokio::spawn(async move { registered(&authz, &confidential()).await })
+            })
+            .collect();
+        for client in registering {
+            let client = client.await.unwrap();
+            for (member, length) in [
+                ("client_secret", 43),
+                ("registration_access_token", 43),
+                ("client_id", 22),
+            ] {
+                let text = client[member].as_str().unwrap();
+                // Base64url: 256 bits for secrets, 128 for ids.
+                assert_eq!(text.len(), length, "{member}: {text}");
+                assert!(seen.insert(text[..8].to_owned()), "{member}: {text}");
+            }
+        }
+    }
+    assert_eq!(seen.len(), 6000);
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use portcullis_authz::clients::{Client, ClientId, Credential};
+use portcullis_authz::clients::{Client, ClientId, ClientOrigin, Credential};
 use portcullis_authz::store::{
     InitialiseKeys, InsertClient, KeyState, NewSigningKey, RemoveClient, RotateKeys, SchemaError,
     Store, StoreError, StoredPrivateKey,
@@ -32,7 +32,7 @@ fn client(id: &str) -> Client {
         scope: Some("mcp:read mcp:write".parse().unwrap()),
         introspect: vec![ResourceIndicator::parse("https://h/mcp").unwrap()],
         created_at: START,
-        is_self_registered: false,
+        origin: ClientOrigin::Operator,
     }
 }
 

@@ -296,6 +296,18 @@ async fn a_grant_that_is_not_offered_is_refused() {
             "urn:ietf:params:oauth:grant-type:token-exchange",
             "unsupported_grant_type",
         ),
+        (
+            "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            "unsupported_grant_type",
+        ),
+        (
+            "urn:ietf:params:oauth:grant-type:device_code",
+            "unsupported_grant_type",
+        ),
+        (
+            "urn:openid:params:grant-type:ciba",
+            "unsupported_grant_type",
+        ),
         ("", "invalid_request"),
     ] {
         let answer = authz

@@ -227,7 +227,7 @@ pub const KEYS: &[Key] = &[
         "authz",
         "cimd_hosts",
         "",
-        "Hosts whose documents are accepted; empty means any.",
+        "Hosts whose documents are accepted, as `host` or `host:port`; empty means any.",
     ),
     key(
         "authz",

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Body as _;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -18,7 +19,15 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
-use super::{AddressGuard, Dialler, Resolver};
+use super::{AddressGuard, Dialler, Resolver, ServerResolver, SystemResolver, TcpDialler};
+use crate::config::Config;
+use crate::issuer::is_loopback_host;
+
+/// Most addresses of one name that are dialled: no answer of a DNS server makes us knock at a
+/// hundred doors.
+const MAX_DIALLED: usize = 4;
+/// Largest head of an answer, in bytes.
+const MAX_HEAD: usize = 16 * 1024;
 
 /// Why nothing was fetched. The text is for the log; strangers learn none of it.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +86,23 @@ pub struct GuardedParts {
     pub resolver: Box<dyn Resolver>,
     /// How connections are opened.
     pub dialler: Box<dyn Dialler>,
+}
+
+impl GuardedParts {
+    /// What the configuration asks for: its DNS server instead of the system's resolver, its open
+    /// networks, and loopback only where our own public URL is on loopback.
+    pub fn of(config: &Config) -> io::Result<Self> {
+        let outbound = &config.outbound;
+        let is_own = Url::parse(&config.server.public_url).is_ok_and(|url| is_loopback_host(&url));
+        Ok(Self {
+            guard: AddressGuard::new(outbound.allow.clone(), is_own),
+            resolver: match outbound.dns_server {
+                Some(server) => Box::new(ServerResolver::new(server)?),
+                None => Box::new(SystemResolver),
+            },
+            dialler: Box::new(TcpDialler),
+        })
+    }
 }
 
 /// Fetches https documents from hosts that strangers name.
@@ -150,7 +176,9 @@ impl GuardedFetcher {
             .connect(name, stream)
             .await
             .map_err(|error| broken(error.to_string()))?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+            .max_buf_size(MAX_HEAD)
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| broken(error.to_string()))?;
         let request = request(url).map_err(|error| broken(error.to_string()))?;
@@ -162,6 +190,10 @@ impl GuardedFetcher {
                 .map_err(|e| broken(e.to_string()))?;
             let (head, mut body) = response.into_parts();
             let mut collected = Vec::new();
+            // Who announces too much is not listened to.
+            if body.size_hint().lower() > limit as u64 {
+                return Err(GuardedFetchError::TooLarge);
+            }
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|error| broken(error.to_string()))?;
                 let Some(data) = frame.data_ref() else {
@@ -221,7 +253,7 @@ impl GuardedFetcher {
     /// Dials the checked addresses in turn; nothing is looked up again.
     async fn connect(&self, addresses: &[IpAddr], port: u16) -> io::Result<TcpStream> {
         let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for address in addresses {
+        for address in addresses.iter().take(MAX_DIALLED) {
             match self
                 .parts
                 .dialler

@@ -100,7 +100,7 @@ async fn list(context: Context<'_>, config: &Config, json: bool) -> Result<(), F
         return Ok(());
     }
     for client in clients {
-        let origin = if client.is_self_registered {
+        let origin = if client.is_self_registered() {
             "  (registered itself)"
         } else {
             ""
@@ -188,6 +188,6 @@ fn as_json(client: &Record) -> Value {
         "scope": client.scope,
         "introspect": client.introspect,
         "client_id_issued_at": client.created_at.seconds(),
-        "self_registered": client.is_self_registered,
+        "self_registered": client.is_self_registered(),
     })
 }

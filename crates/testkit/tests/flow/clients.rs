@@ -26,7 +26,8 @@ pub(crate) async fn connect(
     ().serve_with_lifecycle(transport, lifecycle).await.unwrap()
 }
 
-fn newest() -> ClientLifecycleMode {
+/// The lifecycle of the newest revision.
+pub(crate) fn newest() -> ClientLifecycleMode {
     ClientLifecycleMode::Discover {
         preferred_versions: vec![ProtocolVersion::V_2026_07_28],
     }

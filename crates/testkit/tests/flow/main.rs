@@ -9,5 +9,8 @@
 
 mod clients;
 mod keys;
+mod people;
+mod person;
 mod product;
+mod recorded;
 mod stop;

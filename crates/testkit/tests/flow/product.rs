@@ -28,6 +28,7 @@ pub(crate) struct Place {
     folder: TempDir,
     port: u16,
     algorithm: &'static str,
+    access_token_ttl: &'static str,
 }
 
 /// A running product.
@@ -45,6 +46,14 @@ impl Place {
         Self::signing_with("ES256")
     }
 
+    /// With access tokens that live this long.
+    pub(crate) fn with_tokens_of(access_token_ttl: &'static str) -> Self {
+        Self {
+            access_token_ttl,
+            ..Self::new()
+        }
+    }
+
     pub(crate) fn signing_with(algorithm: &'static str) -> Self {
         // The public URL must be known before the server binds its port.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -52,6 +61,7 @@ impl Place {
             folder: TempDir::new().unwrap(),
             port: free.local_addr().unwrap().port(),
             algorithm,
+            access_token_ttl: "10m",
         }
     }
 
@@ -60,6 +70,7 @@ impl Place {
             folder,
             port,
             algorithm,
+            access_token_ttl,
         } = self;
         let database = folder.path().join("portcullis.db");
         let (id, secret) = AGENT;
@@ -71,6 +82,7 @@ impl Place {
              url = \"sqlite://{}\"\n\
              [authz]\n\
              signing_alg = \"{algorithm}\"\n\
+             access_token_ttl = \"{access_token_ttl}\"\n\
              [[authz.clients]]\n\
              id = \"{id}\"\n\
              secret = \"{secret}\"\n\

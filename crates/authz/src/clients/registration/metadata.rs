@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::members::Members;
 use super::redirect_uris::{RedirectUriRules, without_loopback_port};
-use crate::clients::{Client, ClientId, Credential};
+use crate::clients::{Client, ClientId, ClientOrigin, Credential};
 
 /// Most redirect URIs of one client.
 const MAX_REDIRECT_URIS: usize = 32;
@@ -93,7 +93,7 @@ pub(crate) struct ClientMetadata {
 impl ClientMetadata {
     /// Reads what a client sent, and refuses what breaks a rule. Unknown members are passed over
     /// (RFC 7591 §2).
-    pub(super) fn parse(
+    pub(crate) fn parse(
         members: &Map<String, Value>,
         rules: RegistrationRules<'_>,
     ) -> Result<Self, MetadataError> {
@@ -133,13 +133,18 @@ impl ClientMetadata {
         self.token_endpoint_auth_method == TokenEndpointAuthMethod::None
     }
 
+    /// Whether it says how people shall call it.
+    pub(crate) const fn has_name(&self) -> bool {
+        self.client_name.is_some()
+    }
+
     /// Whether it may act for itself.
     pub(crate) fn is_for_client_credentials(&self) -> bool {
         self.grant_types.contains(&GrantType::ClientCredentials)
     }
 
     /// By what a public client is recognised: everything, with the ports of loopback hosts left out.
-    pub(super) fn digest(&self) -> MetadataDigest {
+    pub(crate) fn digest(&self) -> MetadataDigest {
         let mut compared = self.clone();
         for uri in &mut compared.redirect_uris {
             *uri = without_loopback_port(uri).into_owned();
@@ -193,7 +198,7 @@ impl ClientMetadata {
             scope,
             introspect: Vec::new(),
             created_at,
-            is_self_registered: true,
+            origin: ClientOrigin::Registration,
         })
     }
 }

@@ -150,3 +150,12 @@ async fn only_https_is_dialled() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_name_with_many_addresses_makes_us_knock_at_four_doors() {
+    let many: Vec<String> = (1..100).map(|last| format!("93.184.216.{last}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let guard = AddressGuard::default();
+    let recorded = dialled("https://victim.test/c", &[&many], guard).await;
+    assert_eq!(recorded.len(), MAX_DIALLED);
+}

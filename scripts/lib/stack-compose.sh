@@ -1,0 +1,25 @@
+# The commands of scripts/stack where there is a Docker engine.
+# Sourced, never run. Needs common.sh.
+# shellcheck shell=sh
+
+compose_start() { docker compose up --build --detach --wait "$@"; }
+compose_stop() { docker compose stop "$@"; }
+compose_restart() { compose_stop "$@" && compose_start "$@"; }
+compose_status() { docker compose ps --all "$@"; }
+compose_logs() { docker compose logs --no-color --tail "${STACK_LINES:-100}" "$@"; }
+compose_clean() { docker compose --profile '*' down --remove-orphans; }
+# The authority in certs/ belongs to root of the container, so a container removes it.
+compose_reset() {
+    docker compose run --rm --no-deps --entrypoint sh init -c 'rm -rf /certs/*' || return
+    docker compose --profile '*' down --remove-orphans --volumes
+}
+
+# Fails unless every container that should run is well; the ones that only prepare have ended with 0.
+compose_health() {
+    docker compose ps --all --format '{{.Service}} {{.State}} {{.Health}} {{.ExitCode}}' "$@" | awk '
+        { print }
+        $2 == "running" && ($3 == "healthy" || $3 !~ /[a-z]/) { well++; next }
+        $1 ~ /^init/ && $2 == "exited" && $NF == 0 { next }
+        { ill++ }
+        END { exit !well || ill }'
+}
