@@ -21,7 +21,7 @@ use crate::output::Output;
 pub(super) async fn run(context: Context<'_>, options: Doctor) -> Result<(), Failure> {
     let config = configuration(context, &options)?;
     let patient = patient(&options, config.as_ref())?;
-    let output = context.output;
+    let output = *context.output;
     let is_quiet = options.json;
     let listener = move |finding: &Finding| tell(output, is_quiet, finding);
     let mut report = Report::new(&listener);
@@ -97,7 +97,7 @@ fn probe(options: &Doctor, patient: &Patient, config: Option<&Config>) -> Result
 
 /// One line per check, as it is done: that is the progress too. For programs only what is wrong is
 /// told on the way, and only to a person who watches.
-fn tell(output: &Output, is_quiet: bool, finding: &Finding) {
+fn tell(output: Output, is_quiet: bool, finding: &Finding) {
     let mark = match finding.severity {
         Severity::Ok => " ok  ",
         Severity::Skipped => "  -  ",
@@ -113,7 +113,7 @@ fn tell(output: &Output, is_quiet: bool, finding: &Finding) {
 }
 
 /// What is to be mended, the worst first, and the figures.
-fn sum_up(output: &Output, report: &Report<'_>) {
+fn sum_up(output: Output, report: &Report<'_>) {
     for severity in [Severity::Error, Severity::Warning] {
         for finding in report
             .findings()

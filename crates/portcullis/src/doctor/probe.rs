@@ -9,7 +9,7 @@ use http::request::Builder;
 use http::{HeaderMap, Method, Request, StatusCode};
 use portcullis_common::clock::SharedClock;
 use portcullis_common::entropy::SharedEntropy;
-use portcullis_common::fetch::{FetchError, HttpFetcher};
+use portcullis_common::fetch::{FetchError, HttpFetcher, PeerCertificate};
 use portcullis_common::issuer::is_loopback_host;
 use portcullis_common::strict_json;
 use serde_json::{Map, Value};
@@ -38,6 +38,8 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
+    /// What the other side showed, over TLS.
+    pub(super) certificate: Option<PeerCertificate>,
 }
 
 /// An answer, or why there is none.
@@ -128,8 +130,9 @@ impl Probe {
                 cause: error.to_string(),
             })?;
         let answer = self.fetcher.send(request, TIMEOUT, MAX_ANSWER).await?;
-        let (head, body) = answer.into_parts();
+        let (mut head, body) = answer.into_parts();
         Ok(Answer {
+            certificate: head.extensions.remove(),
             status: head.status,
             headers: head.headers,
             body,

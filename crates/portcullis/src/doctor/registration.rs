@@ -158,7 +158,7 @@ impl Desk<'_> {
             report.ok(rule::REGISTRATION, "open");
             self.judge_page(&everything, report);
             report.ok(rule::REGISTRATION_UNKNOWN, "ignored");
-            self.judge_response(&everything, report);
+            judge_response(&everything, report);
             self.clients.main = Some(id);
             return true;
         }
@@ -168,7 +168,7 @@ impl Desk<'_> {
             return false;
         };
         report.ok(rule::REGISTRATION, "open");
-        self.judge_response(&simple, report);
+        judge_response(&simple, report);
         self.clients.main = Some(id);
         let page = self.post(plain(), true).await;
         self.keep(&page, report);
@@ -191,17 +191,6 @@ impl Desk<'_> {
         let holds = is_taken && cors::allows(self.probe, asked);
         let seen = format!("POST from {}: {}", self.probe.origin, summary(asked));
         report.judge(rule::CORS_REGISTRATION, holds, Severity::Warning, seen);
-    }
-
-    fn judge_response(&self, asked: &Asked, report: &mut Report<'_>) {
-        let Ok(answer) = asked else { return };
-        let missing = faults_of(answer);
-        report.judge_missing(
-            rule::REGISTRATION_RESPONSE,
-            &missing,
-            Severity::Warning,
-            "201, complete",
-        );
     }
 
     /// What must be refused, because a code would go where anybody can read it.
@@ -262,6 +251,17 @@ fn judge_closed(asked: &Asked, report: &mut Report<'_>) {
         Ok(StatusCode::TOO_MANY_REQUESTS) => report.skip(rule::REGISTRATION, seen),
         _ => report.error(rule::REGISTRATION, format!("a proper registration: {seen}")),
     }
+}
+
+fn judge_response(asked: &Asked, report: &mut Report<'_>) {
+    let Ok(answer) = asked else { return };
+    let missing = faults_of(answer);
+    report.judge_missing(
+        rule::REGISTRATION_RESPONSE,
+        &missing,
+        Severity::Warning,
+        "201, complete",
+    );
 }
 
 fn faults_of(answer: &Answer) -> Vec<String> {

@@ -5,6 +5,7 @@ mod endpoints;
 mod faults;
 mod model;
 mod own;
+mod tls;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -47,7 +48,7 @@ impl Diagnosis {
     }
 }
 
-async fn doctor(url: &str, json: bool) -> Diagnosis {
+async fn doctor(url: &str, json: bool, authority: Option<&str>) -> Diagnosis {
     let folder = TempDir::new().unwrap();
     let secret = folder.path().join("secret");
     std::fs::File::create(&secret)
@@ -67,6 +68,11 @@ async fn doctor(url: &str, json: bool) -> Diagnosis {
         .current_dir(folder.path())
         .env_clear()
         .stdin(Stdio::null());
+    if let Some(pem) = authority {
+        let file = folder.path().join("ca.pem");
+        std::fs::write(&file, pem).unwrap();
+        command.arg("--ca-file").arg(file);
+    }
     if json {
         command.arg("--json");
     }
@@ -92,7 +98,7 @@ async fn examine(change: impl FnOnce(&mut Model), json: bool) -> Diagnosis {
     let mut model = Model::new(&base);
     change(&mut model);
     model.serve(listener);
-    doctor(&format!("{base}/mcp"), json).await
+    doctor(&format!("{base}/mcp"), json, None).await
 }
 
 async fn check(fault: &Fault) -> Result<(), String> {
@@ -164,7 +170,7 @@ async fn a_server_that_is_not_there_is_one_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     drop(listener);
-    let diagnosis = doctor(&url, true).await;
+    let diagnosis = doctor(&url, true, None).await;
     assert_eq!(
         diagnosis.complaints(),
         BTreeSet::from(["error: reachable".to_owned()])

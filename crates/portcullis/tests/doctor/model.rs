@@ -2,18 +2,19 @@
 //! address, in perfect health until a fault is planted.
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use axum::serve::Listener;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use portcullis_common::clock::{Clock as _, SystemClock};
 use portcullis_common::config::SigningAlgorithm;
 use portcullis_common::jws::SigningKey;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use url::{Url, form_urlencoded};
 
 use crate::endpoints;
@@ -223,7 +224,7 @@ impl Model {
     }
 
     /// Answers on this listener until the test ends.
-    pub(crate) fn serve(self, listener: TcpListener) {
+    pub(crate) fn serve(self, listener: impl Listener<Addr = SocketAddr>) {
         let router = Router::new().fallback(answer).with_state(Arc::new(self));
         tokio::spawn(async move { axum::serve(listener, router).await });
     }
