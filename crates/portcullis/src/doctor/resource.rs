@@ -20,6 +20,8 @@ pub(super) struct Resource {
     pub(super) servers: Vec<String>,
     /// The scopes it names, in challenge or metadata.
     pub(super) scopes: Vec<String>,
+    /// What a client asks for first: the scopes of the challenge, or else all.
+    pub(super) first_scopes: String,
 }
 
 /// Looks in all places. `None` if there is no document.
@@ -172,6 +174,10 @@ fn read(challenge: &Challenge, document: &Document) -> Resource {
     Resource {
         url: document.url.clone(),
         servers,
+        first_scopes: match challenge.scopes.as_slice() {
+            [] => scopes.join(" "),
+            first => first.join(" "),
+        },
         scopes,
     }
 }

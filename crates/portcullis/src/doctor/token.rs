@@ -162,14 +162,14 @@ pub(super) async fn check(
     judge_acceptance(probe, patient, token, report).await;
 }
 
-/// Asks for the scopes of the resource, and where the client may not have them, for none.
+/// Asks for the scopes of the challenge, and where the client may not have them, for none.
 async fn request(
     counter: &Counter<'_>,
     patient: &Patient,
     resource: &Resource,
     report: &mut Report<'_>,
 ) -> Option<(Answer, Option<String>)> {
-    let scope = Some(resource.scopes.join(" ")).filter(|scope| !scope.is_empty());
+    let scope = Some(resource.first_scopes.clone()).filter(|scope| !scope.is_empty());
     let mut asked = counter.ask(&patient.text, scope.as_deref()).await;
     let mut wanted = scope;
     if asked
@@ -177,6 +177,8 @@ async fn request(
         .is_ok_and(|answer| answer.error() == "invalid_scope")
     {
         wanted = None;
+        let why = format!("the client may not ask for {}", resource.first_scopes);
+        report.skip(rule::TOKEN_SCOPE, why);
         asked = counter.ask(&patient.text, None).await;
     }
     match asked {
