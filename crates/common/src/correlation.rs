@@ -1,10 +1,13 @@
 //! Correlation ids: one id under which a request stands in every log.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderName};
 
-use crate::entropy::{Entropy, random_text};
+use crate::entropy::Entropy;
 
 /// The header that carries the id in and out.
 pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -17,10 +20,27 @@ const MAX_BYTES: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorrelationId(String);
 
-impl CorrelationId {
+/// Gives every request of a process its id. Ids are unique, not secret: a random start, and a count.
+#[derive(Debug)]
+pub struct CorrelationIds {
+    process: [u8; 6],
+    count: AtomicU64,
+}
+
+impl CorrelationIds {
+    /// Ids that no other process gives. Without randomness they are still unique in this one.
+    pub fn new(entropy: &dyn Entropy) -> Self {
+        let mut process = [0; 6];
+        if entropy.fill(&mut process).is_err() {
+            process = [0; 6];
+        }
+        let count = AtomicU64::new(0);
+        Self { process, count }
+    }
+
     /// Takes the id from `X-Correlation-ID`, else the trace id of `traceparent`, else makes one.
     /// What does not look like an id is not taken over: it would stand in logs as it is.
-    pub fn of(headers: &HeaderMap, entropy: &dyn Entropy) -> Self {
+    pub fn of(&self, headers: &HeaderMap) -> CorrelationId {
         let header = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let given = header(&CORRELATION_HEADER).filter(|text| is_id(text));
         let trace = || {
@@ -29,11 +49,23 @@ impl CorrelationId {
                 .filter(is_trace)
         };
         match given.or_else(trace) {
-            Some(text) => Self(text.to_owned()),
-            None => Self(random_text::<12>(entropy).unwrap_or_default()),
+            Some(text) => CorrelationId(text.to_owned()),
+            None => self.next(),
         }
     }
 
+    fn next(&self) -> CorrelationId {
+        let count = self.count.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let mut bytes = [0; 12];
+        let parts = self.process.iter().chain(count.iter().skip(2));
+        for (byte, part) in bytes.iter_mut().zip(parts) {
+            *byte = *part;
+        }
+        CorrelationId(URL_SAFE_NO_PAD.encode(bytes))
+    }
+}
+
+impl CorrelationId {
     /// The id.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -67,7 +99,19 @@ mod tests {
     fn id(name: HeaderName, value: &str) -> String {
         let mut headers = HeaderMap::new();
         headers.insert(name, value.parse().unwrap());
-        CorrelationId::of(&headers, &SystemEntropy).to_string()
+        CorrelationIds::new(&SystemEntropy).of(&headers).to_string()
+    }
+
+    #[test]
+    fn no_id_is_given_twice_by_one_process_or_by_two() {
+        let none = HeaderMap::new();
+        let processes = [(); 2].map(|()| CorrelationIds::new(&SystemEntropy));
+        let ids = processes
+            .iter()
+            .flat_map(|ids| (0..300).map(|_| ids.of(&none).to_string()));
+        let ids: std::collections::HashSet<String> = ids.collect();
+        assert_eq!(ids.len(), 600);
+        assert!(ids.iter().all(|id| id.len() == 16 && is_id(id)));
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl App {
             shutdown: shutdown.clone(),
         };
         let metrics = bind_metrics(&config, &ambient.metrics).await?;
-        let front = Front::new(&config.server, ambient.entropy, ambient.metrics);
+        let front = Front::new(&config.server, &*ambient.entropy, ambient.metrics);
         let router = server::layer(routes(&readiness), front);
         let limits = Limits::from(&config.server);
         Ok(Self {

@@ -2,7 +2,7 @@
 
 use portcullis_common::clock::Clock;
 use portcullis_common::config::{AuthzConfig, Config, GrantType, TokenEndpointAuthMethod};
-use portcullis_common::entropy::{Entropy, EntropyError, random_text};
+use portcullis_common::entropy::{Entropy, EntropyError};
 use portcullis_common::issuer::is_https_or_loopback;
 use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::Scope;
@@ -11,9 +11,6 @@ use url::Url;
 
 use super::{Client, ClientId, ClientIdError, ClientOrigin, Credential};
 use crate::store::{InsertClient, RemoveClient, Store, StoreError};
-
-/// Random bytes of an id we make.
-const ID_BYTES: usize = 16;
 
 /// What an operator says about a new client.
 #[derive(Clone, Debug, Default)]
@@ -106,7 +103,7 @@ pub async fn add(
 ) -> Result<AddedClient, ClientAdminError> {
     let id = match &new.id {
         Some(id) => ClientId::parse(id)?,
-        None => ClientId::parse(&random_text::<ID_BYTES>(entropy)?)?,
+        None => ClientId::generate(entropy)?,
     };
     if is_configured(&config.authz, id.as_str()) {
         return Err(ClientAdminError::IdTaken(id));

@@ -10,8 +10,11 @@ mod window;
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_common::clock::Timestamp;
 use portcullis_common::config::{Authentication, ClientConfig, GrantType, TokenEndpointAuthMethod};
+use portcullis_common::entropy::{Entropy, EntropyError};
 use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::{Scope, ScopeHierarchy};
 use portcullis_common::secret::SecretHash;
@@ -23,6 +26,8 @@ pub(crate) use redirect_uri::{MatchedRedirectUri, RedirectUriError};
 
 /// Longest client id, in bytes.
 const MAX_ID_BYTES: usize = 255;
+/// Random bytes of an id we make.
+const ID_BYTES: usize = 16;
 
 /// Why a text is not the id of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +43,17 @@ pub struct ClientIdError;
 pub struct ClientId(String);
 
 impl ClientId {
+    /// A new id: 22 characters of base64url, the first of them a letter. An id that began with a
+    /// hyphen would be taken for an option where it is typed.
+    pub(crate) fn generate(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
+        let mut bytes = [0_u8; ID_BYTES];
+        entropy.fill(&mut bytes)?;
+        if let Some(first) = bytes.first_mut() {
+            *first &= 0x7f; // the first character is then one of A-Z and a-f
+        }
+        Ok(Self(URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
     /// Reads an id that is given out.
     pub fn parse(text: &str) -> Result<Self, ClientIdError> {
         let allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
@@ -196,6 +212,26 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every byte is this one.
+    #[derive(Debug)]
+    struct Same(u8);
+
+    impl Entropy for Same {
+        fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError> {
+            buffer.fill(self.0);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_id_that_is_made_begins_with_a_letter() {
+        for byte in 0..=u8::MAX {
+            let id = ClientId::generate(&Same(byte)).unwrap();
+            assert!(id.as_str().starts_with(char::is_alphabetic), "{id}");
+            assert_eq!(ClientId::parse(id.as_str()), Ok(id));
+        }
+    }
 
     #[test]
     fn a_client_id_is_never_a_url_of_a_document() {

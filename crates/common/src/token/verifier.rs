@@ -82,6 +82,12 @@ impl TokenVerifier {
         Ok(token)
     }
 
+    /// How long a verified token still counts, leeway included.
+    pub fn time_left(&self, token: &VerifiedAccessToken) -> Duration {
+        let end = token.expires_at().plus(self.settings.leeway);
+        end.since(self.settings.clock.now())
+    }
+
     /// Whether the key is still published, as far as a fresh copy of the set tells.
     fn still_stands(&self, remembered: &Remembered) -> bool {
         self.settings

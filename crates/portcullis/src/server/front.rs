@@ -18,8 +18,8 @@ use http::{HeaderValue, StatusCode};
 use ipnet::IpNet;
 use portcullis_common::client_address::ClientAddress;
 use portcullis_common::config::ServerConfig;
-use portcullis_common::correlation::{CORRELATION_HEADER, CorrelationId};
-use portcullis_common::entropy::SharedEntropy;
+use portcullis_common::correlation::{CORRELATION_HEADER, CorrelationId, CorrelationIds};
+use portcullis_common::entropy::Entropy;
 use portcullis_common::issuer::is_loopback_host;
 use portcullis_common::metrics::SharedMetrics;
 use tokio::time::Instant;
@@ -36,7 +36,7 @@ pub(crate) struct Front(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    entropy: SharedEntropy,
+    ids: CorrelationIds,
     metrics: SharedMetrics,
     trusted_proxies: Vec<IpNet>,
     sends_hsts: bool,
@@ -46,7 +46,7 @@ impl Front {
     /// The front of a server with this configuration.
     pub(crate) fn new(
         config: &ServerConfig,
-        entropy: SharedEntropy,
+        entropy: &dyn Entropy,
         metrics: SharedMetrics,
     ) -> Self {
         // RFC 6797 §8.1.1: the header counts over https only; for loopback names a browser would
@@ -55,7 +55,7 @@ impl Front {
             .is_ok_and(|url| url.scheme() == "https" && !is_loopback_host(&url));
         let trusted_proxies = config.trusted_proxies.clone();
         Self(Arc::new(Inner {
-            entropy,
+            ids: CorrelationIds::new(entropy),
             metrics,
             trusted_proxies,
             sends_hsts,
@@ -129,7 +129,7 @@ struct Arrival {
 impl Front {
     /// Says who asks and under which id, for everything behind.
     fn receive(&self, request: &mut Request) -> Arrival {
-        let id = CorrelationId::of(request.headers(), &*self.0.entropy);
+        let id = self.0.ids.of(request.headers());
         let peer = request.extensions().get::<PeerAddress>();
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
         let client = ClientAddress::of(peer, request.headers(), &self.0.trusted_proxies);

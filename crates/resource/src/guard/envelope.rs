@@ -194,6 +194,12 @@ impl<'a> Message<'a> {
         Ok(())
     }
 
+    /// Whether the answer is a stream that stays open for as long as its reader likes (MCP
+    /// 2025-11-25: GET; MCP 2026-07-28: `subscriptions/listen`).
+    pub(super) fn listens(&self, method: &http::Method) -> bool {
+        method == http::Method::GET || self.method() == Some("subscriptions/listen")
+    }
+
     /// The parsed body, for handlers of the plain HTTP view.
     pub(super) fn into_arguments(self) -> Option<Value> {
         match self {

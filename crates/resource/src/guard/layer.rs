@@ -11,6 +11,7 @@ use http::header::{CACHE_CONTROL, Entry};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
+use super::lease::LeasedBody;
 use super::{Guard, Surface};
 
 /// Puts a guard in front of a service.
@@ -79,7 +80,13 @@ where
             let mut answer = inner.call(permitted.request).await?;
             keep_private(answer.headers_mut(), surface);
             guard.note_answer(&permitted.token, answer.headers());
-            Ok(answer.map(Body::new))
+            // An answer of known length is there already; only a stream can outlive the token.
+            Ok(match permitted.lease {
+                Some(left) if answer.body().size_hint().exact().is_none() => {
+                    answer.map(|body| Body::new(LeasedBody::new(Body::new(body), left)))
+                }
+                None | Some(_) => answer.map(Body::new),
+            })
         })
     }
 }

@@ -10,6 +10,7 @@ mod caller;
 mod challenge;
 mod envelope;
 mod layer;
+mod lease;
 mod operation;
 mod places;
 mod refusal;
@@ -25,6 +26,7 @@ pub use refusal::Refusal;
 pub use sessions::SESSIONS_PER_CALLER;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -36,7 +38,7 @@ use portcullis_common::config::{Config, ResourceConfig};
 use portcullis_common::correlation::CorrelationId;
 use portcullis_common::fetch::{FetcherError, HttpFetcher, SharedFetcher};
 use portcullis_common::jwks::{JwksCache, PublishedKeys};
-use portcullis_common::metrics::SharedMetrics;
+use portcullis_common::metrics::{self, SharedMetrics};
 use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::{Scope, ScopeHierarchy};
 use portcullis_common::token::{TokenError, TokenVerifier, VerifiedAccessToken, VerifierSettings};
@@ -166,7 +168,7 @@ impl Guard {
         guard.metrics.token_validation(
             verified
                 .as_ref()
-                .map_or_else(TokenError::label, |_| "valid"),
+                .map_or_else(TokenError::label, |_| metrics::VALID),
         );
         let token = verified.map_err(|error| self.token_refusal(&error))?;
         let caller = Caller::new(&token, correlation_of(&head));
@@ -181,13 +183,20 @@ impl Guard {
         if let Some(operation) = message.operation() {
             self.check_requirement(&operation, &caller)?;
         }
+        let lease = message
+            .listens(&head.method)
+            .then(|| guard.verifier.time_left(&token));
         // 8. Limits, argument schema, guards of content and dispatch belong to the inner service.
         head.extensions.insert(caller);
         if let Some(arguments) = message.into_arguments() {
             head.extensions.insert(ParsedBody(arguments));
         }
         let request = Request::from_parts(head, Body::new(Full::new(body.bytes)));
-        Ok(Permitted { request, token })
+        Ok(Permitted {
+            request,
+            token,
+            lease,
+        })
     }
 
     /// MCP 2026-07-28 (authorization, scope challenge): a broader scope satisfies a narrower need,
@@ -256,6 +265,8 @@ impl Guard {
 pub(crate) struct Permitted {
     pub(crate) request: Request<Body>,
     pub(crate) token: Arc<VerifiedAccessToken>,
+    /// How long its answer may last, where that is as long as the reader likes.
+    pub(crate) lease: Option<Duration>,
 }
 
 /// The id under which this request stands in the logs; the outermost layer made it.

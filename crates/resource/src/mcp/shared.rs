@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Empty};
 use rmcp::ServerHandler;
 use tower::Service;
 
@@ -51,6 +52,16 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let endpoint = Arc::clone(&self.0);
-        Box::pin(async move { Ok(endpoint.handle(request).await) })
+        Box::pin(async move {
+            let ends_session = request.method() == Method::DELETE;
+            let mut answer = endpoint.handle(request).await;
+            // The session is gone when the transport answers, and clients (the Python SDK) take 202
+            // for a failure.
+            if ends_session && answer.status() == StatusCode::ACCEPTED {
+                *answer.status_mut() = StatusCode::NO_CONTENT;
+                *answer.body_mut() = Empty::new().boxed();
+            }
+            Ok(answer)
+        })
     }
 }

@@ -21,6 +21,7 @@ mod pipeline;
 mod rest;
 mod sessions;
 mod sockets;
+mod streams;
 mod tools;
 mod transport;
 mod verdict;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use portcullis_common::clock::Timestamp;
 use portcullis_common::config::Registration;
-use portcullis_common::entropy::{EntropyError, random_text};
+use portcullis_common::entropy::EntropyError;
 use portcullis_common::secret::ClientSecret;
 use portcullis_common::strict_json::{self, StrictJsonError};
 use serde_json::{Map, Value};
@@ -29,8 +29,6 @@ pub(crate) use gate::{RegistrationGate, TooManyRegistrations};
 pub(crate) use management::{read, remove, replace};
 pub(crate) use metadata::{ClientMetadata, MetadataDigest, MetadataError, RegistrationRules};
 
-/// Random bytes of the id of a registered client.
-const ID_BYTES: usize = 16;
 /// How long an equal registration is waited for.
 const TURN: Duration = Duration::from_secs(1);
 
@@ -219,8 +217,7 @@ async fn insert(
     kind: RegistrationKind,
     registrant: Registrant,
 ) -> Result<(ClientId, Timestamp), RegistrationError> {
-    // 22 characters of base64url, so never a URL, which would name a metadata document.
-    let client_id = ClientId::parse(&random_text::<ID_BYTES>(state.entropy())?)?;
+    let client_id = ClientId::generate(state.entropy())?;
     let now = state.clock().now();
     let is_counted = registrant.invitation.is_none();
     if is_counted {
