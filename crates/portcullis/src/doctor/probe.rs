@@ -223,3 +223,56 @@ pub(super) fn summary(asked: &Asked) -> String {
         Err(error) => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use portcullis_common::clock::SystemClock;
+    use portcullis_common::entropy::SystemEntropy;
+
+    use super::*;
+
+    fn probe(own_origin: &str, is_local: bool) -> Probe {
+        Probe {
+            fetcher: HttpFetcher::new(None).unwrap(),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            origin: "https://page.example".to_owned(),
+            is_local,
+            own_origin: own_origin.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_server_elsewhere_cannot_lead_to_this_machine_or_to_plain_http() {
+        let probe = probe("https://mcp.example", false);
+        assert!(probe.permits("https://as.example/token"));
+        for url in [
+            "http://as.example/token",
+            "http://localhost:9000/token",
+            "https://localhost:9000/token",
+            "https://127.0.0.1/token",
+            "https://[::1]/token",
+            "file:///etc/passwd",
+            "/token",
+        ] {
+            assert!(!probe.permits(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_server_on_this_machine_may_lead_around_on_it() {
+        let probe = probe("http://localhost:9100", true);
+        assert!(probe.permits("http://127.0.0.1:9000/token"));
+        assert!(probe.permits("https://as.example/token"));
+        assert!(!probe.permits("http://as.example/token"));
+    }
+
+    #[test]
+    fn the_origin_that_the_operator_named_is_asked_whatever_it_is() {
+        let probe = probe("http://mcp.example:8080", false);
+        assert!(probe.permits("http://mcp.example:8080/.well-known/x"));
+        assert!(!probe.permits("http://mcp.example/x"));
+    }
+}

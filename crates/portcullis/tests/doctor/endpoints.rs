@@ -115,7 +115,7 @@ pub(crate) fn register(model: &Model, asked: &Asked) -> Response {
         return refusal(400, "invalid_redirect_uri");
     }
     let mut clients = model.registered.lock().unwrap();
-    let id = format!("client-{}", clients.len());
+    let id = format!("client-{}", clients.len() + 1);
     let mut client = sent.clone();
     client["client_id"] = json!(id);
     client["registration_client_uri"] = json!(format!("{}/register/{id}", model.issuer()));
@@ -142,6 +142,12 @@ pub(crate) fn remove(model: &Model, asked: &Asked) -> Response {
     if !is_right || model.has(Habit::ClientsStay) {
         return refusal(403, "insufficient_scope");
     }
+    let mut clients = model.registered.lock().unwrap();
+    clients.retain(|client| {
+        !asked
+            .path
+            .ends_with(&format!("/{}", client["client_id"].as_str().unwrap()))
+    });
     StatusCode::NO_CONTENT.into_response()
 }
 

@@ -179,6 +179,24 @@ async fn a_server_that_is_not_there_is_one_error() {
 }
 
 #[tokio::test]
+async fn every_client_that_was_registered_is_removed_again() {
+    let mut registered = None;
+    let worst = |model: &mut Model| {
+        model.learn(model::Habit::WildcardsMatch);
+        model.learn(model::Habit::HttpRedirectsTaken);
+        model.learn(model::Habit::UnknownMembersRefused);
+        registered = Some(std::sync::Arc::clone(&model.registered));
+    };
+    let diagnosis = examine(worst, true).await;
+    assert!(
+        diagnosis.rules("ok").contains("registration-cleanup"),
+        "{}",
+        diagnosis.text
+    );
+    assert!(registered.unwrap().lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn people_read_a_line_per_check_and_how_to_mend_what_is_wrong() {
     let diagnosis = examine(|model| model.learn(model::Habit::NoChallengeNeeded), false).await;
     for expected in [

@@ -88,7 +88,8 @@ pub(crate) struct Model {
     pub(crate) is_token_cached: bool,
     /// A `Date` on every answer.
     pub(crate) date: Option<String>,
-    pub(crate) registered: Mutex<Vec<Value>>,
+    /// The clients that registered and were not removed.
+    pub(crate) registered: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Page {
@@ -183,7 +184,7 @@ impl Model {
             token_answer: json!({ "token_type": "Bearer", "expires_in": 600 }),
             is_token_cached: false,
             date: None,
-            registered: Mutex::default(),
+            registered: Arc::default(),
         }
     }
 

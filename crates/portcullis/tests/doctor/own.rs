@@ -142,3 +142,32 @@ fn our_own_server_is_in_perfect_health_and_needs_no_url_to_be_found() {
         assert_eq!(rules(&findings, severity), none, "{severity}");
     }
 }
+
+#[test]
+fn nothing_is_registered_where_the_operator_says_so() {
+    let mut home = Home::new();
+    home.serve();
+    let findings = home.doctor(&["--no-register"]);
+    assert!(rules(&findings, "skipped").contains(&"pkce-required"));
+    let clients = home.run(&["client", "list", "--json"]);
+    let clients: Value = serde_json::from_slice(&clients.stdout).unwrap();
+    assert_eq!(clients, serde_json::json!([]));
+}
+
+#[test]
+fn a_broken_configuration_matters_only_where_it_is_needed() {
+    let mut home = Home::new();
+    home.serve();
+    let url = format!("http://127.0.0.1:{}/mcp", home.port);
+    std::fs::write(home.folder.path().join("portcullis.toml"), "[nonsense]").unwrap();
+    home.doctor(&[&url]);
+    for needed in [
+        &["doctor"][..],
+        &["doctor", &url, "--config", "portcullis.toml"],
+    ] {
+        let output = home.run(needed);
+        assert_eq!(output.status.code(), Some(1), "{needed:?}");
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(errors.contains("nonsense"), "{errors}");
+    }
+}
