@@ -26,13 +26,14 @@ need_keycloak() {
     [ ! -e "$KEYCLOAK_HOME/ready" ] || return 0
     rm -rf "$KEYCLOAK_DIR" && mkdir -p "$KEYCLOAK_DIR"
     zip=keycloak-quarkus-dist-$KEYCLOAK_VERSION.zip
+    # One chain: what stands left of || runs on after an error otherwise.
     (
-        cd "$KEYCLOAK_DIR"
-        mvn -q -B dependency:copy -Dartifact="org.keycloak:keycloak-quarkus-dist:$KEYCLOAK_VERSION:zip" \
-            -DoutputDirectory="$KEYCLOAK_DIR" </dev/null
-        printf '%s  %s\n' "$KEYCLOAK_SHA256" "$zip" | sha256sum --quiet -c -
-        jar xf "$zip" && rm "$zip"
-    ) || die "Keycloak $KEYCLOAK_VERSION cannot be had"
+        cd "$KEYCLOAK_DIR" &&
+            mvn -q -B dependency:copy -Dartifact="org.keycloak:keycloak-quarkus-dist:$KEYCLOAK_VERSION:zip" \
+                -DoutputDirectory="$KEYCLOAK_DIR" </dev/null &&
+            printf '%s  %s\n' "$KEYCLOAK_SHA256" "$zip" | sha256sum --quiet -c - &&
+            jar xf "$zip" && rm "$zip"
+    ) || die "Keycloak $KEYCLOAK_VERSION cannot be had, or is not the one that was checked"
     kc build --db=dev-file --health-enabled=false --metrics-enabled=false --features-disabled="$KEYCLOAK_WITHOUT" \
         >"$KEYCLOAK_DIR/build.log" 2>&1 || die "Keycloak cannot be built: $(tail -n 5 "$KEYCLOAK_DIR/build.log")"
     : >"$KEYCLOAK_HOME/ready"
