@@ -118,3 +118,11 @@ test('a page may register from the origin that the kit names, and from no other'
   assert.equal((await registered(metadata, { Origin: 'http://localhost:6274' })).status, 201);
   assert.equal((await registered(metadata, { Origin: 'https://evil.example' })).status, 403);
 });
+
+test('a page may redeem codes from the origin that the kit names, and from no other', async () => {
+  const body = new URLSearchParams({ grant_type: 'authorization_code', client_id: 'mcp-client', code: 'no-such' });
+  const answer = (origin) => fetch(`${issuer}/protocol/openid-connect/token`, { method: 'POST', headers: { Origin: origin }, body });
+  const ours = await answer('http://localhost:6274');
+  assert.deepEqual([ours.status, ours.headers.get('access-control-allow-origin')], [400, 'http://localhost:6274']);
+  assert.equal((await answer('https://evil.example')).headers.get('access-control-allow-origin'), null);
+});
