@@ -24,6 +24,12 @@ const forms = (page) =>
     fields: [...inside.matchAll(/<(?:input|button)\b[^>]*>/gi)].map(([field]) => attributes(field)),
   }));
 
+// The buttons of a consent page, ours and Keycloak's.
+const buttons = {
+  allow: [['decision', 'allow'], ['accept', 'Yes']],
+  deny: [['decision', 'deny'], ['cancel', 'No']],
+};
+
 const hasField = (form, name) => form.fields.some((field) => field.name === name);
 
 class Browser {
@@ -75,7 +81,7 @@ const filled = (form, { username, password, decision, untick }) => {
   const ticked = form.fields
     .filter(({ type, checked, value }) => type === 'checkbox' && checked !== undefined && !untick.includes(value))
     .map(({ name, value }) => [name, value]);
-  return [...hidden, ...ticked, ['decision', decision]];
+  return [...hidden, ...ticked, buttons[decision].find(([name]) => hasField(form, name))];
 };
 
 // Returns the URL of the client's callback that the server sends the browser to, and the pages seen
@@ -94,7 +100,7 @@ export const walk = async (authorizationUrl, person) => {
       answer = await browser.open(at);
       continue;
     }
-    const form = forms(answer.page).find((one) => hasField(one, 'password') || hasField(one, 'decision'));
+    const form = forms(answer.page).find((one) => ['password', 'decision', 'accept'].some((name) => hasField(one, name)));
     const page = form && hasField(form, 'password') ? 'login' : 'consent';
     assert.ok(form && answer.status === 200, `${at.pathname} answers ${answer.status}: ${heading(answer.page)}`);
     assert.ok(!seen.includes(page), `${page} is asked for again: ${heading(answer.page)}`);

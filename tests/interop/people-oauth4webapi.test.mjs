@@ -1,5 +1,4 @@
-// oauth4webapi goes the whole way with a person. It speaks OAuth and no MCP, so the calls are written
-// out here; it checks every answer against the specifications, and refuses what deviates.
+// oauth4webapi goes the whole way with a person. It checks every answer against the specifications, and refuses what deviates.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -8,42 +7,10 @@ import * as oauth from 'oauth4webapi';
 
 import { visitor, walk } from './human.mjs';
 import { issuer, mcp } from './setting.mjs';
+import { challenge, hello, loopback, request, sum } from './wire.mjs';
 
 const MOST_SECONDS = 30;
-const revision = '2026-07-28';
 const redirectUri = 'http://127.0.0.1:3918/callback';
-const loopback = { [oauth.allowInsecureRequests]: true };
-const sum = { name: 'calculate', arguments: { operation: 'add', operands: [10, 20, 30] } };
-const hello = { name: 'echo', arguments: { message: 'hello' } };
-const meta = {
-  'io.modelcontextprotocol/protocolVersion': revision,
-  'io.modelcontextprotocol/clientCapabilities': {},
-};
-
-// One MCP request that stands alone. Throws the challenge that a refusal carries.
-const request = async (token, method, params = {}) => {
-  const headers = new Headers({
-    'Content-Type': 'application/json',
-    Accept: 'application/json, text/event-stream',
-    'MCP-Protocol-Version': revision,
-    'Mcp-Method': method,
-    ...(params.name && { 'Mcp-Name': params.name }),
-  });
-  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: { ...params, _meta: meta } });
-  const response = await oauth.protectedResourceRequest(token, 'POST', mcp, headers, body, loopback);
-  const text = await response.text();
-  const answer = JSON.parse(/^data: ?(\{.*)$/m.exec(text)?.[1] ?? text);
-  assert.ok(answer.result && answer.result.isError !== true, text);
-  return answer.result;
-};
-
-// The parameters of the Bearer challenge with which the resource refuses.
-const challenge = async (refused, status) => {
-  const error = await refused.then(() => assert.fail('it was let through'), (thrown) => thrown);
-  assert.ok(error instanceof oauth.WWWAuthenticateChallengeError, String(error));
-  assert.equal(error.response.status, status);
-  return error.cause.find(({ scheme }) => scheme === 'bearer').parameters;
-};
 
 const found = async (resourceMetadata) => {
   // The challenge names the document; the library makes the same address from the identifier.

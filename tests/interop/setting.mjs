@@ -8,8 +8,10 @@ const from = (name) => {
   return value;
 };
 
-export const issuer = from('PORTCULLIS_URL');
-export const mcp = new URL(`${issuer}/mcp`);
+export const origin = from('PORTCULLIS_URL');
+export const mcp = new URL(`${origin}/mcp`);
+// Somebody else's authorization server may stand in the place of our own.
+export const issuer = process.env.ISSUER ?? origin;
 export const clientId = from('CLIENT_ID');
 export const clientSecret = from('CLIENT_SECRET');
 
