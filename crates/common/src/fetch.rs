@@ -57,6 +57,18 @@ pub trait Fetcher: Send + Sync + Debug {
 /// The fetcher as it is passed around.
 pub type SharedFetcher = Arc<dyn Fetcher>;
 
+/// The certificate that the other side showed, in DER: an extension of answers over TLS. It was
+/// found valid before the request was sent.
+#[derive(Clone, Debug)]
+pub struct PeerCertificate(Vec<u8>);
+
+impl PeerCertificate {
+    /// The certificate.
+    pub fn der(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Why the fetcher could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum FetcherError {
@@ -92,6 +104,7 @@ impl HttpFetcher {
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            .tls_info(true)
             .connect_timeout(Duration::from_secs(3))
             .pool_idle_timeout(Duration::from_secs(30));
         if let Some(path) = ca_file {
@@ -137,6 +150,12 @@ impl HttpFetcher {
             let mut answer = http::Response::new(Vec::new());
             *answer.status_mut() = response.status();
             *answer.headers_mut() = response.headers().clone();
+            let tls = response.extensions().get::<reqwest::tls::TlsInfo>();
+            if let Some(der) = tls.and_then(|tls| tls.peer_certificate()) {
+                answer
+                    .extensions_mut()
+                    .insert(PeerCertificate(der.to_vec()));
+            }
             *answer.body_mut() = collect(&mut response, &url, limit).await?;
             Ok(answer)
         };

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use portcullis_common::config::parse_duration;
+use url::Url;
 
 /// OAuth 2.1 for any MCP server: authorization server and protected resource server in one.
 ///
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Key(Key),
     /// Get an access token with client credentials and print it
     Token(Token),
+    /// Examine an MCP server and its authorization server from outside, whoever made them
+    Doctor(Doctor),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -240,6 +243,49 @@ pub(crate) struct Token {
     /// Print the whole answer as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// The MCP endpoint, as clients write it; without it the one of the configuration
+    #[arg(value_name = "URL", value_parser = endpoint)]
+    pub(crate) url: Option<Url>,
+    /// A client to make requests as, instead of one that registers itself
+    #[arg(long, value_name = "ID")]
+    pub(crate) client_id: Option<String>,
+    /// A file with its secret, or - for standard input; a token is then asked for and examined
+    #[arg(long, value_name = "FILE", requires = "client_id")]
+    pub(crate) client_secret_file: Option<PathBuf>,
+    /// A redirect URI of this client; nobody is sent there
+    #[arg(long, value_name = "URI", requires = "client_id")]
+    pub(crate) redirect_uri: Option<String>,
+    /// Register no clients
+    #[arg(long)]
+    pub(crate) no_register: bool,
+    /// The origin of the web page that calls are tried for
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        default_value = "https://portcullis-doctor.invalid"
+    )]
+    pub(crate) origin: String,
+    /// A PEM file with authorities to trust beside the system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A URL that can be examined.
+fn endpoint(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    if !is_http || has_user || url.fragment().is_some() {
+        return Err("give an http or https URL without user and fragment".to_owned());
+    }
+    Ok(url)
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,6 +3,7 @@
 mod app;
 mod cli;
 mod commands;
+mod doctor;
 mod output;
 mod server;
 mod settings;

@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// An authority that signs certificates for the web sites of a test.
 #[derive(Debug)]
@@ -51,25 +52,77 @@ impl TestAuthority {
 
     /// A certificate for these names and addresses.
     pub fn certify(&self, names: &[&str]) -> Identity {
-        self.sign(names, 4000)
+        self.sign(names, (4000, 1, 1))
+    }
+
+    /// A certificate that ends on this day.
+    pub fn certify_until(&self, names: &[&str], day: (i32, u8, u8)) -> Identity {
+        self.sign(names, day)
     }
 
     /// A certificate that has ended.
     pub fn certify_in_the_past(&self, names: &[&str]) -> Identity {
-        self.sign(names, 2020)
+        self.sign(names, (2020, 1, 1))
     }
 
-    fn sign(&self, names: &[&str], end: i32) -> Identity {
+    fn sign(&self, names: &[&str], (year, month, day): (i32, u8, u8)) -> Identity {
         let names: Vec<_> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.not_before = date_time_ymd(2019, 1, 1);
-        params.not_after = date_time_ymd(end, 1, 1);
+        params.not_after = date_time_ymd(year, month, day);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Identity {
             certificate: certificate.der().clone(),
             key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
         }
+    }
+}
+
+impl Identity {
+    /// What answers handshakes with this certificate.
+    fn acceptor(self) -> TlsAcceptor {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate], self.key)
+            .unwrap();
+        TlsAcceptor::from(Arc::new(tls))
+    }
+
+    /// Puts TLS before a router that is served on this listener.
+    pub fn listen(self, listener: TcpListener) -> TlsListener {
+        TlsListener {
+            listener,
+            acceptor: self.acceptor(),
+        }
+    }
+}
+
+/// Accepts connections over TLS, one handshake after the other.
+pub struct TlsListener {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl axum::serve::Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = self.listener.accept().await.unwrap();
+            // A peer that does not like the certificate is not served.
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.listener.local_addr()
     }
 }
 
@@ -153,14 +206,7 @@ impl Website {
 
     /// Starts one at an address of this machine.
     pub async fn start_at(address: SocketAddr, identity: Identity) -> Self {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![identity.certificate], identity.key)
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        let acceptor = identity.acceptor();
         let listener = TcpListener::bind(address).await.unwrap();
         let site = Self {
             address: listener.local_addr().unwrap(),

@@ -2,6 +2,7 @@
 
 mod client;
 mod config;
+mod doctor;
 mod greeting;
 mod health;
 mod key;
@@ -69,6 +70,7 @@ pub async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result
         Command::User(command) => user::run(context, command).await,
         Command::Key(command) => key::run(context, command).await,
         Command::Token(options) => token::run(context, options).await,
+        Command::Doctor(options) => doctor::run(context, options).await,
         Command::Config(command) => config::run(context, &command),
     }
 }

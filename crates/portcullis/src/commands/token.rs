@@ -72,13 +72,7 @@ fn explain<E: std::error::Error + 'static>(
 /// The secret: from the file, from standard input for `-`, else from the environment.
 fn secret(context: Context<'_>, file: Option<&Path>) -> Result<String, Failure> {
     let text = match file {
-        Some(path) if path == Path::new("-") => {
-            let mut text = String::new();
-            std::io::stdin().take(4096).read_to_string(&mut text)?;
-            text
-        }
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|error| Sentence::failure(format!("{}: {error}", path.display())))?,
+        Some(path) => return secret_in(path),
         None => context
             .environment
             .find(SECRET_VARIABLE)
@@ -88,6 +82,19 @@ fn secret(context: Context<'_>, file: Option<&Path>) -> Result<String, Failure> 
                     "set {SECRET_VARIABLE}, or name a --client-secret-file"
                 ))
             })?,
+    };
+    Ok(text.trim().to_owned())
+}
+
+/// The secret in a file, or on standard input for `-`.
+pub(super) fn secret_in(path: &Path) -> Result<String, Failure> {
+    let text = if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().take(4096).read_to_string(&mut text)?;
+        text
+    } else {
+        std::fs::read_to_string(path)
+            .map_err(|error| Sentence::failure(format!("{}: {error}", path.display())))?
     };
     Ok(text.trim().to_owned())
 }

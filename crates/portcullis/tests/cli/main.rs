@@ -151,6 +151,7 @@ fn every_command_explains_itself_and_wrong_usage_is_exit_code_2() {
         "key list",
         "key rotate",
         "token",
+        "doctor",
         "config",
         "config check",
         "config show",
@@ -167,6 +168,14 @@ fn every_command_explains_itself_and_wrong_usage_is_exit_code_2() {
         &["client", "invite", "--uses", "0"],
         &["client", "invite", "--ttl", "1"],
         &["key", "rotate", "--nonsense"],
+        &["doctor", "mcp.example"],
+        &["doctor", "ftp://mcp.example/mcp"],
+        &[
+            "doctor",
+            "http://localhost/mcp",
+            "--client-secret-file",
+            "x",
+        ],
     ] {
         assert_eq!(folder.run(wrong).status.code(), Some(2), "{wrong:?}");
     }
