@@ -1,6 +1,8 @@
 //! The binary as its users run it: a process with arguments, an environment and a folder.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod terminal;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
@@ -42,6 +44,10 @@ impl Folder {
         }
     }
 
+    fn listen(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -52,10 +58,7 @@ impl Folder {
             .args(arguments)
             .current_dir(self.path())
             .env_clear()
-            .env(
-                "PORTCULLIS_SERVER_LISTEN",
-                format!("127.0.0.1:{}", self.port),
-            )
+            .env("PORTCULLIS_SERVER_LISTEN", self.listen())
             .stdin(Stdio::null());
         command
     }
