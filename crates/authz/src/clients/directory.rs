@@ -191,6 +191,9 @@ mod tests {
             "{refused:?}"
         );
         drop(turn);
-        assert_eq!(directory.find_kept("nobody").await.unwrap().map(|_| ()), None);
+        assert_eq!(
+            directory.find_kept("nobody").await.unwrap().map(|_| ()),
+            None
+        );
     }
 }
