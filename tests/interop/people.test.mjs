@@ -10,7 +10,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 
 import { visitor, walk } from './human.mjs';
-import { echoed, issuer, mcp } from './setting.mjs';
+import { assertKnownByDocument, documentOf, echoed, issuer, known, mcp } from './setting.mjs';
 
 const MOST_SECONDS = 30;
 const redirectUrl = 'http://127.0.0.1:3917/callback';
@@ -42,8 +42,9 @@ class App {
   #state = 0;
   #kept = {};
 
-  constructor(method) {
+  constructor(method, document) {
     if (method) this.clientMetadata.token_endpoint_auth_method = method;
+    if (document) this.clientMetadataUrl = document;
   }
   state = () => `state-${(this.#state += 1)}`;
   clientInformation = () => this.#kept.client;
@@ -134,23 +135,26 @@ const stepUp = async (kind, { client, transport }, app, wire) => {
 };
 
 describe('The official SDK with a person', { concurrency: 4 }, () => {
-  for (const method of ['none', 'client_secret_post', undefined]) {
+  for (const { by, method } of known('none', 'client_secret_post', undefined)) {
     for (const kind of [
       sdk1,
       sdk2('pinned to it', { pin: '2026-07-28' }, '2026-07-28'),
       sdk2('by negotiation', 'auto', '2026-07-28'),
       sdk2('by handshake', 'legacy', '2025-11-25'),
     ]) {
-      test(`${kind.name} goes the whole way, registered for ${method ?? 'no method in particular'}`, async () => {
-        const [app, wire] = [new App(method), journal()];
+      test(`${kind.name} goes the whole way, known by ${by}`, async () => {
+        const document = documentOf(kind.name);
+        const [app, wire] = [new App(method, document), journal()];
         let connection = await enter(kind, app, wire, 'mcp:write');
-        assert.deepEqual(wire.lines.slice(0, 5), [
+        const way = [
           'POST /mcp 401',
           'GET /.well-known/oauth-protected-resource/mcp 200',
           'GET /.well-known/oauth-authorization-server 200',
-          'POST /register 201',
+          ...(document ? [] : ['POST /register 201']),
           'POST /token authorization_code 200',
-        ]);
+        ];
+        assert.deepEqual(wire.lines.slice(0, way.length), way);
+        assert.equal(app.sentTo.searchParams.get('client_id'), document ?? app.clientInformation().client_id);
         assert.equal(kind.revisionOf(connection), kind.revision);
         assert.match(app.tokens().scope, /mcp:read/);
         assert.doesNotMatch(app.tokens().scope, /mcp:write/);
@@ -160,12 +164,13 @@ describe('The official SDK with a person', { concurrency: 4 }, () => {
 
         connection = await stepUp(kind, connection, app, wire);
         assert.ok(wire.count('POST /mcp 403') > 0, wire.lines.join('\n'));
-        assert.equal(wire.count('POST /register 201'), 1);
+        assert.equal(wire.lines.filter((line) => line.startsWith('POST /register')).length, document ? 0 : 1);
         await calls(connection.client, sum);
         assert.match(app.tokens().scope, /mcp:write/);
 
         await callUntilRefreshed(connection.client, app, wire);
         await calls(connection.client, sum);
+        if (document) await assertKnownByDocument(document);
         await connection.client.close();
       });
     }
