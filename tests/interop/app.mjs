@@ -40,8 +40,9 @@ export class App {
   #state = 0;
   #kept = {};
 
-  constructor(method) {
+  constructor(method, document) {
     if (method) this.clientMetadata.token_endpoint_auth_method = method;
+    if (document) this.clientMetadataUrl = document;
   }
   state = () => `state-${(this.#state += 1)}`;
   clientInformation = () => this.#kept.client;

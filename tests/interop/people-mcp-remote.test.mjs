@@ -16,7 +16,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 
 import { visitor, walk } from './human.mjs';
-import { echoed, issuer, mcp } from './setting.mjs';
+import { assertKnownByDocument, documentOf, echoed, issuer, mcp } from './setting.mjs';
 
 const MOST_SECONDS = 30;
 const hello = { name: 'echo', arguments: { message: 'hello' } };
@@ -122,10 +122,15 @@ describe('mcp-remote with a person', { concurrency: 3 }, () => {
     ['2026-07-28, negotiated', ['--protocol', 'auto'], '2026-07-28', 'none'],
     ['2026-07-28 with a secret', ['--protocol', 'auto', ...secret], '2026-07-28', 'client_secret_post'],
   ]) {
+    const document = documentOf(`mcp-remote ${name}`);
+    // With a document it is public, whatever else it is told.
+    if (document && kind !== 'none') continue;
+    if (document) options.push('--client-metadata-url', document);
     test(`mcp-remote goes the whole way on ${name}`, { timeout: 4 * MOST_SECONDS * 1000 }, async (t) => {
       const at = await home(t);
       let app = await start(t, at, options, 'mcp:write');
-      assert.equal((await at.registration()).token_endpoint_auth_method, kind);
+      if (document) assert.equal(app.walks[0].searchParams.get('client_id'), document);
+      else assert.equal((await at.registration()).token_endpoint_auth_method, kind);
       const first = await at.tokens();
       assert.match(first.scope, /mcp:read/);
       assert.doesNotMatch(first.scope, /mcp:write/);
@@ -154,6 +159,7 @@ describe('mcp-remote with a person', { concurrency: 3 }, () => {
       app = await start(t, at, options);
       assert.notEqual((await app.call(sum)).isError, true);
       assert.deepEqual(app.walks, [], app.said.join('\n'));
+      if (document) await assertKnownByDocument(document);
     });
   }
 });

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { App, enter, journal, kinds } from './app.mjs';
-import { echoed } from './setting.mjs';
+import { assertKnownByDocument, documentOf, echoed, known } from './setting.mjs';
 import { hello, sum } from './wire.mjs';
 
 const MOST_SECONDS = 30;
@@ -44,18 +44,21 @@ const stepUp = async (kind, { client, transport }, app, wire) => {
 };
 
 describe('The official SDK with a person', { concurrency: 4 }, () => {
-  for (const method of ['none', 'client_secret_post', undefined]) {
+  for (const { by, method } of known('none', 'client_secret_post', undefined)) {
     for (const kind of kinds) {
-      test(`${kind.name} goes the whole way, registered for ${method ?? 'no method in particular'}`, async () => {
-        const [app, wire] = [new App(method), journal()];
+      test(`${kind.name} goes the whole way, known by ${by}`, async () => {
+        const document = documentOf(kind.name);
+        const [app, wire] = [new App(method, document), journal()];
         let connection = await enter(kind, app, wire, 'mcp:write');
-        assert.deepEqual(wire.lines.slice(0, 5), [
+        const way = [
           'POST /mcp 401',
           'GET /.well-known/oauth-protected-resource/mcp 200',
           'GET /.well-known/oauth-authorization-server 200',
-          'POST /register 201',
+          ...(document ? [] : ['POST /register 201']),
           'POST /token authorization_code 200',
-        ]);
+        ];
+        assert.deepEqual(wire.lines.slice(0, way.length), way);
+        assert.equal(app.sentTo.searchParams.get('client_id'), document ?? app.clientInformation().client_id);
         assert.equal(kind.revisionOf(connection), kind.revision);
         assert.match(app.tokens().scope, /mcp:read/);
         assert.doesNotMatch(app.tokens().scope, /mcp:write/);
@@ -65,12 +68,13 @@ describe('The official SDK with a person', { concurrency: 4 }, () => {
 
         connection = await stepUp(kind, connection, app, wire);
         assert.ok(wire.count('POST /mcp 403') > 0, wire.lines.join('\n'));
-        assert.equal(wire.count('POST /register 201'), 1);
+        assert.equal(wire.lines.filter((line) => line.startsWith('POST /register')).length, document ? 0 : 1);
         await calls(connection.client, sum);
         assert.match(app.tokens().scope, /mcp:write/);
 
         await callUntilRefreshed(connection.client, app, wire);
         await calls(connection.client, sum);
+        if (document) await assertKnownByDocument(document);
         await connection.client.close();
       });
     }

@@ -230,6 +230,11 @@ impl From<ClientAuthError> for OAuthError {
                 OAuthErrorCode::TemporarilyUnavailable,
                 "the server cannot reach its store; try again soon",
             ),
+            ClientAuthError::TooManyWrong { retry_after, .. } => Self::new(
+                OAuthErrorCode::TooManyRequests,
+                "the client secret was wrong too often; try again later",
+            )
+            .with_retry_after(*retry_after),
             ClientAuthError::Document(error) => return from_document(error.clone()),
             ClientAuthError::Missing => {
                 Self::new(InvalidClient, "the client did not say who it is")

@@ -67,6 +67,7 @@ struct Shared {
     metadata: Bytes,
     passwords: PasswordPool,
     logins: LoginBudget,
+    secrets: LoginBudget,
     /// The counters as of the last time memory was brought up to date.
     seen: ArcSwap<ChangeCounters>,
     /// Whether the last look at the store succeeded.
@@ -94,11 +95,12 @@ impl AppState {
         let keys = (sealing, policy);
         let keys = KeyRing::open(keys, &store, clock.now(), entropy.as_ref()).await?;
         clients.replace(store.load_clients().await?);
-        let logins = LoginBudget::new(config.authz.login_attempts, config.authz.login_window);
+        let budget = || LoginBudget::new(config.authz.login_attempts, config.authz.login_window);
         let registrations = RegistrationGate::new(config.authz.registration_per_minute);
         Ok(Self(Arc::new(Shared {
             passwords: PasswordPool::new(),
-            logins,
+            logins: budget(),
+            secrets: budget(),
             config,
             clock,
             entropy,
@@ -246,6 +248,11 @@ impl AppState {
 
     pub(crate) fn logins(&self) -> &LoginBudget {
         &self.0.logins
+    }
+
+    /// How often the secret of a client that a person chose may be wrong.
+    pub(crate) fn secrets(&self) -> &LoginBudget {
+        &self.0.secrets
     }
 
     pub(crate) fn registrations(&self) -> &RegistrationGate {

@@ -7,20 +7,20 @@ from mcp.client.auth import OAuthClientProvider
 from mcp.client.session import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import OAuthClientMetadata
-from whole_way import MCP, REGISTERED, App, main, whole_way
+from whole_way import MCP, REGISTERED, App, document_of, known, main, whole_way
 
 REVISION = "2025-11-25"
 
 
 async def way(method):
-    """All steps, registered for this way of authenticating."""
-    app = App("mcp:write")
+    """All steps, with a document or registered for this way of authenticating."""
+    app, document = App("mcp:write"), document_of("python-1")
 
     async def answer():
         return app.answer["code"], app.answer["state"]
 
     registration = OAuthClientMetadata(**REGISTERED, token_endpoint_auth_method=method)
-    auth = OAuthClientProvider(MCP, registration, app, app.open_browser, answer)
+    auth = OAuthClientProvider(MCP, registration, app, app.open_browser, answer, client_metadata_url=document)
     hooks = {"response": [app.record]}
     async with (
         httpx.AsyncClient(auth=auth, event_hooks=hooks, timeout=30) as http,
@@ -28,8 +28,8 @@ async def way(method):
         ClientSession(reads, writes) as session,
     ):
         assert (await session.initialize()).protocolVersion == REVISION
-        await whole_way(session, app, registers=True)
+        await whole_way(session, app, document)
 
 
-METHODS = ["none", "client_secret_basic", "client_secret_post", None]
-main([(f"Python SDK 1.x on {REVISION}, registered for {method or 'no method in particular'}", partial(way, method)) for method in METHODS])
+METHODS = known("none", "client_secret_basic", "client_secret_post", None)
+main([(f"Python SDK 1.x on {REVISION}, known by {by}", partial(way, method)) for by, method in METHODS])

@@ -20,6 +20,21 @@ CALLBACK = "http://127.0.0.1:3919/callback"
 REGISTERED = {"redirect_uris": [CALLBACK], "client_name": "People", "grant_types": ["authorization_code", "refresh_token"]}
 SUM = ("calculate", {"operation": "add", "operands": [10, 20, 30]})
 HELLO = ("echo", {"message": "hello"})
+# The site with a metadata document at every path; where there is one, nobody can register.
+DOCUMENTS = os.environ.get("DOCUMENTS")
+
+
+def known(*methods):
+    """The ways in which a client becomes known, each with words for it: by its document, or by a
+    registration for each of these authentication methods."""
+    if DOCUMENTS:
+        return [("its document", None)]
+    return [(f"registration for {method or 'no method in particular'}", method) for method in methods]
+
+
+def document_of(name):
+    """The document of one client alone, if it is known by one."""
+    return f"{DOCUMENTS}/{name}.json" if DOCUMENTS else None
 
 
 class App:
@@ -76,10 +91,10 @@ async def call_until_refreshed(session, app):
     assert len(app.walks) == walks, "the person had to log in again"
 
 
-async def whole_way(session, app, registers):
+async def whole_way(session, app, document):
     """All steps on an entered session."""
     way = ["GET /.well-known/oauth-protected-resource/mcp 200", "GET /.well-known/oauth-authorization-server 200"]
-    way += ["POST /register 201"] if registers else []
+    way += [] if document else ["POST /register 201"]
     assert app.lines[: len(way) + 2] == ["POST /mcp 401", *way, "POST /token authorization_code 200"], app.lines
     assert "mcp:read" in app.tokens.scope and "mcp:write" not in app.tokens.scope, app.tokens.scope
     tools = (await session.list_tools()).tools
@@ -91,10 +106,20 @@ async def whole_way(session, app, registers):
     assert not result.model_dump(by_alias=True).get("isError"), result
     assert "POST /mcp 403" in app.lines and len(app.walks) == 2, app.lines
     assert "mcp:write" in app.walks[1]["scope"] and "mcp:write" in app.tokens.scope
-    assert app.lines.count("POST /register 201") == int(registers)
+    registrations = [line for line in app.lines if line.startswith("POST /register")]
+    assert len(registrations) == (0 if document else 1), registrations
 
     await call_until_refreshed(session, app)
     assert not (await session.call_tool(*SUM)).model_dump(by_alias=True).get("isError")
+    if document:
+        known_by_document(app, document)
+
+
+def known_by_document(app, document):
+    """The server saw the document once, for it may keep it, and it knew nothing else of the client."""
+    with open(os.environ["DOCUMENTS_ASKED"], encoding="utf-8") as asked:
+        assert asked.read().split().count(urlsplit(document).path) == 1
+    assert [walk["client_id"] for walk in app.walks] == [document, document], app.walks
 
 
 async def run(ways):

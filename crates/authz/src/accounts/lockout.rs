@@ -1,4 +1,4 @@
-//! How often a password may be wrong.
+//! How often a password may be wrong, or the secret of a client that a person chose.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,8 +17,8 @@ const LONGEST_LOCK: Duration = Duration::from_mins(15);
 /// After this long without an attempt, a lock begins at its shortest again.
 const FORGIVEN_AFTER: Duration = Duration::from_hours(1);
 
-/// Counts wrong attempts per account and source. A turn is taken before the hashing, so that
-/// parallel guesses are not cheaper than one after the other.
+/// Counts wrong attempts per account (or client) and source. A turn is taken before the hashing of a
+/// password, so that parallel guesses are not cheaper than one after the other.
 ///
 /// In memory only: another replica counts for itself, and a restart begins anew.
 #[derive(Debug)]
@@ -111,15 +111,37 @@ impl LoginBudget {
         }
     }
 
+    /// Makes an attempt that takes no time, so that nobody waits for a turn; `is_right` says how it
+    /// ends. Programs do not mistype: what is right forgives nothing that was wrong, or whoever shares
+    /// the source of a busy program could guess for ever.
+    pub(crate) fn attempt(
+        &self,
+        pair: &Pair,
+        now: Timestamp,
+        is_right: impl FnOnce() -> bool,
+    ) -> Result<bool, Locked> {
+        let tally = self.tally(pair);
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.check(now, self.window)?;
+        let is_right = is_right();
+        if !is_right {
+            tally.count_wrong(self.attempts, self.window, now);
+        }
+        Ok(is_right)
+    }
+
+    fn tally(&self, pair: &Pair) -> Arc<Mutex<Tally>> {
+        self.pairs
+            .get_or_insert_with::<_, std::convert::Infallible>(pair, || Ok(Arc::default()))
+            .unwrap_or_default()
+    }
+
     /// Waits for a turn, or says how long there is none.
     ///
     /// No more attempts are under way at once than may still turn out to be wrong, so that guesses
     /// in parallel do not overrun the budget; right passwords in parallel only wait for each other.
     pub(crate) async fn take(&self, pair: &Pair, clock: &dyn Clock) -> Result<Turn, Locked> {
-        let tally = self
-            .pairs
-            .get_or_insert_with::<_, std::convert::Infallible>(pair, || Ok(Arc::default()))
-            .unwrap_or_default();
+        let tally = self.tally(pair);
         loop {
             let ended = {
                 let mut locked = tally.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,13 +177,7 @@ impl Turn {
         tally.under_way = tally.under_way.saturating_sub(1);
         match outcome {
             Outcome::Right => (tally.wrong, tally.locks, tally.locked_until) = (0, 0, None),
-            Outcome::Wrong => {
-                tally.wrong += 1;
-                if tally.wrong >= self.attempts {
-                    tally.locked_until = Some(self.began.plus(lock(self.window, tally.locks)));
-                    tally.locks = tally.locks.saturating_add(1);
-                }
-            }
+            Outcome::Wrong => tally.count_wrong(self.attempts, self.window, self.began),
             Outcome::Unknown => {}
         }
         tally.ended.notify_waiters();
@@ -194,6 +210,15 @@ impl Tally {
             (self.began_at, self.wrong) = (Some(now), 0);
         }
         Ok(())
+    }
+
+    /// Counts a wrong attempt that began at `now`, and locks after the last that is allowed.
+    fn count_wrong(&mut self, attempts: u32, window: Duration, now: Timestamp) {
+        self.wrong += 1;
+        if self.wrong >= attempts {
+            self.locked_until = Some(now.plus(lock(window, self.locks)));
+            self.locks = self.locks.saturating_add(1);
+        }
     }
 }
 
@@ -336,6 +361,25 @@ mod tests {
             }
             assert_eq!(passed, let_through, "{outcome:?}");
         }
+    }
+
+    #[test]
+    fn attempts_that_take_no_time_lock_a_pair_and_what_is_right_forgives_nothing() {
+        let budget = LoginBudget::new(2, WINDOW);
+        let agent = pair("agent", "203.0.113.1");
+        let attempt = |seconds, is_right| {
+            let attempt = budget.attempt(&agent, at(seconds).now(), || is_right);
+            attempt.map_err(|locked| locked.retry_after.as_secs())
+        };
+        for _ in 0..100 {
+            assert_eq!(attempt(0, true), Ok(true));
+        }
+        assert_eq!(attempt(0, false), Ok(false));
+        assert_eq!(attempt(0, true), Ok(true));
+        assert_eq!(attempt(1, false), Ok(false));
+        assert_eq!(attempt(1, true), Err(300));
+        assert_eq!(attempt(300, true), Err(1));
+        assert_eq!(attempt(301, true), Ok(true));
     }
 
     #[tokio::test]

@@ -1,21 +1,24 @@
 //! Client authentication (OAuth 2.1 §2.4): `none`, `client_secret_basic`, `client_secret_post`.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use portcullis_common::client_address::ClientAddress;
 use portcullis_common::config::TokenEndpointAuthMethod;
 use portcullis_common::secret::SecretHash;
 use zeroize::Zeroizing;
 
 use super::metadata_document::{DocumentError, DocumentUrl};
-use super::{Client, ClientDirectory, FindClientError};
+use super::{Client, FindClientError};
+use crate::accounts::{Locked, Pair};
 use crate::endpoints::form::{Form, decode};
+use crate::state::AppState;
 use crate::store::StoreError;
 
 /// Why a client is not believed. Ids are what the peer sent, cut short; secrets are not in here.
@@ -43,6 +46,8 @@ pub(crate) enum ClientAuthError {
     },
     #[error("the client {id:?} sent a wrong secret")]
     WrongSecret { id: String, tried_header: bool },
+    #[error("the secret of the client {id:?} was wrong too often from here")]
+    TooManyWrong { id: String, retry_after: Duration },
     #[error(transparent)]
     Document(DocumentError),
     #[error(transparent)]
@@ -67,6 +72,7 @@ impl ClientAuthError {
             | Self::SecretWithoutId
             | Self::AssertionUnsupported
             | Self::Missing
+            | Self::TooManyWrong { .. }
             | Self::Document(_)
             | Self::Store(_) => false,
             Self::HeaderUnreadable => true,
@@ -102,17 +108,24 @@ struct Presented<'a> {
 pub(crate) async fn authenticate(
     headers: &HeaderMap,
     form: &Form<'_>,
-    directory: &ClientDirectory,
-    source: IpAddr,
+    state: &AppState,
+    source: ClientAddress,
 ) -> Result<AuthenticatedClient, ClientAuthError> {
     let presented = present(headers, form)?;
     // A client that a document describes has no secret: nothing is fetched to see that.
     let found = if presented.secret.is_some() && DocumentUrl::parse(&presented.id).is_some() {
         None
     } else {
-        directory.find(&presented.id, source).await?
+        state.clients().find(&presented.id, source.0).await?
     };
-    verify(&presented, found)
+    verify(&presented, found, |client, is_right| {
+        if !client.has_chosen_secret() {
+            return Ok(is_right);
+        }
+        let pair = Pair::new(client.id.as_str(), source);
+        let now = state.clock().now();
+        state.secrets().attempt(&pair, now, || is_right)
+    })
 }
 
 /// Reads the credentials; more than one kind is refused (OAuth 2.1 §2.4).
@@ -180,9 +193,12 @@ fn parse_basic(value: &[u8]) -> Option<(String, Zeroizing<String>)> {
 
 /// Compares. The work is the same whether the client exists or not, so that time tells nothing:
 /// one hash of what was sent, one comparison.
+///
+/// The `budget` has the last word about a secret that came in the registered way.
 fn verify(
     presented: &Presented<'_>,
     found: Option<Arc<Client>>,
+    budget: impl FnOnce(&Client, bool) -> Result<bool, Locked>,
 ) -> Result<AuthenticatedClient, ClientAuthError> {
     let tried_header = presented.method == TokenEndpointAuthMethod::ClientSecretBasic;
     let sent = SecretHash::of(presented.secret.as_deref().map_or("", String::as_str));
@@ -205,11 +221,19 @@ fn verify(
             tried_header,
         });
     }
-    if is_right || client.is_public() {
+    if client.is_public() {
         return Ok(AuthenticatedClient(client));
     }
-    Err(ClientAuthError::WrongSecret {
-        id: id(),
-        tried_header,
-    })
+    // OAuth 2.1 §2.4.1: whoever guesses a secret is stopped, even where the guess is right.
+    match budget(&client, is_right) {
+        Ok(true) => Ok(AuthenticatedClient(client)),
+        Ok(false) => Err(ClientAuthError::WrongSecret {
+            id: id(),
+            tried_header,
+        }),
+        Err(locked) => Err(ClientAuthError::TooManyWrong {
+            id: id(),
+            retry_after: locked.retry_after,
+        }),
+    }
 }

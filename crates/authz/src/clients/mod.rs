@@ -124,6 +124,8 @@ impl Credential {
 pub enum ClientOrigin {
     /// An operator made it, and vouches for it.
     Operator,
+    /// The same, by writing it into the configuration: a person chose its secret.
+    Configuration,
     /// It registered itself (RFC 7591).
     Registration,
     /// A document at its own URL describes it (Client ID Metadata Document).
@@ -166,7 +168,15 @@ impl Client {
 
     /// Whether nobody vouches for it, and all it says is its own word.
     pub const fn is_self_registered(&self) -> bool {
-        !matches!(self.origin, ClientOrigin::Operator)
+        !matches!(
+            self.origin,
+            ClientOrigin::Operator | ClientOrigin::Configuration
+        )
+    }
+
+    /// Whether a person chose its secret, which may then be guessed; those that we make have 256 bits.
+    pub const fn has_chosen_secret(&self) -> bool {
+        matches!(self.origin, ClientOrigin::Configuration) && !self.is_public()
     }
 
     /// Whether it may use a grant.
@@ -204,7 +214,7 @@ impl Client {
             scope: config.scope.clone(),
             introspect: config.introspect.clone(),
             created_at: Timestamp::from_seconds(0),
-            origin: ClientOrigin::Operator,
+            origin: ClientOrigin::Configuration,
         })
     }
 }

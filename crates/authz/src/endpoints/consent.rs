@@ -115,7 +115,9 @@ fn show(
     let (client, redirect_uri) = (request.client(), request.redirect_uri());
     let handle = waiting.handle().expose();
     let (document_host, standing) = match &client.origin {
-        ClientOrigin::Operator => (None, "added by the operator of this server"),
+        ClientOrigin::Operator | ClientOrigin::Configuration => {
+            (None, "added by the operator of this server")
+        }
         ClientOrigin::Registration => (None, "unverified"),
         ClientOrigin::Document { host, .. } => (Some(host.as_str()), "unverified"),
     };

@@ -51,12 +51,12 @@ pub(crate) async fn post(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, OAuthError> {
-    let source = super::source(&request).0;
+    let source = super::source(&request);
     let (head, body) = request.into_parts();
     let body = form::read_body(&head, body).await?;
     let form = Form::parse(&body)?;
     state.confirmed()?;
-    let client = authenticate(&head.headers, &form, state.clients(), source).await?;
+    let client = authenticate(&head.headers, &form, &state, source).await?;
     let client = client.client();
     // RFC 7662 §2.1: only for those who can prove that they may ask.
     if client.is_public() || client.introspect.is_empty() {

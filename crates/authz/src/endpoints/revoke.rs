@@ -27,12 +27,12 @@ pub(crate) async fn post(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, OAuthError> {
-    let source = super::source(&request).0;
+    let source = super::source(&request);
     let (head, body) = request.into_parts();
     let body = form::read_body(&head, body).await?;
     let form = Form::parse(&body)?;
     state.confirmed()?;
-    let client = authenticate(&head.headers, &form, state.clients(), source).await?;
+    let client = authenticate(&head.headers, &form, &state, source).await?;
     let token = form.find("token").ok_or(RevocationError::TokenMissing)?;
     match PresentedAccessToken::verify(&state, token) {
         Some(token) => revoke_access_token(&state, client.client(), &token).await?,

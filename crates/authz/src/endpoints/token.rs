@@ -14,13 +14,13 @@ pub(crate) async fn post(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, OAuthError> {
-    let source = super::source(&request).0;
+    let source = super::source(&request);
     let (head, body) = request.into_parts();
     let body = form::read_body(&head, body).await?;
     let form = Form::parse(&body)?;
     // What is in memory counts only while the store can say that nothing changed.
     state.confirmed()?;
-    let client = authenticate(&head.headers, &form, state.clients(), source).await?;
+    let client = authenticate(&head.headers, &form, &state, source).await?;
     let response = grants::grant(&state, &client, &form).await?;
     Ok(super::private_json(response.to_json()?))
 }

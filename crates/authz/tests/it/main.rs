@@ -4,6 +4,7 @@
 
 mod access_tokens;
 mod authorize;
+mod client_secrets;
 mod clients;
 mod code_exchange;
 mod consent;

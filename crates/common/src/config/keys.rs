@@ -245,7 +245,7 @@ pub const KEYS: &[Key] = &[
         "authz",
         "login_attempts",
         "5",
-        "Wrong passwords per window, account and source.",
+        "Wrong passwords per window, account and source; wrong secrets per client of the configuration and source.",
     ),
     key(
         "authz",

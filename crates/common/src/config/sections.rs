@@ -116,7 +116,8 @@ pub struct AuthzConfig {
     pub cimd_cache_min: Duration,
     /// Longest time a document is remembered.
     pub cimd_cache_max: Duration,
-    /// Wrong passwords per window, account and source.
+    /// Wrong passwords per window, account and source; wrong secrets per client of the configuration
+    /// and source.
     pub login_attempts: u32,
     /// The window of `login_attempts`.
     pub login_window: Duration,

@@ -3,6 +3,7 @@
 
 use std::error::Error;
 
+use portcullis_testkit::website::{Page, TestAuthority, Website};
 use rmcp::ClientServiceExt as _;
 use rmcp::model::{CallToolRequestParams, CallToolResult, ProtocolVersion};
 use rmcp::service::{ClientInitializeError, ClientLifecycleMode, ServiceError};
@@ -166,6 +167,39 @@ async fn the_rust_sdk_registers_and_goes_the_whole_way_with_a_person() {
     for (lifecycle, revision) in revisions() {
         let request = AuthorizationRequest::new(CALLBACK).with_client_name("rmcp");
         goes_the_whole_way(&product, &person, lifecycle, revision, request).await;
+    }
+    product.stop().await;
+}
+
+/// A site with the document of a client that is called rmcp; answers the URL of the document too.
+async fn publishes_a_document(authority: &TestAuthority) -> (Website, String) {
+    let site = Website::start(authority.certify(&["localhost"])).await;
+    let url = format!("https://localhost:{}/rmcp.json", site.address().port());
+    let document = json!({
+        "client_id": url,
+        "client_name": "rmcp",
+        "redirect_uris": [CALLBACK],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "token_endpoint_auth_method": "none",
+    });
+    site.publish("/rmcp.json", Page::json(&document));
+    (site, url)
+}
+
+#[tokio::test]
+async fn the_rust_sdk_goes_the_whole_way_with_a_metadata_document_where_nobody_registers() {
+    let authority = TestAuthority::new("flow");
+    let place = Place::with_tokens_of(SHORT_LIFE).fetching_documents(&authority);
+    let product = place.start().await;
+    let metadata = product.get("/.well-known/oauth-authorization-server").await;
+    assert!(metadata["registration_endpoint"].is_null(), "{metadata}");
+    let person = Person::of(&product).await;
+    for (lifecycle, revision) in revisions() {
+        let (site, document) = publishes_a_document(&authority).await;
+        let request = AuthorizationRequest::new(CALLBACK).with_client_metadata_url(document);
+        goes_the_whole_way(&product, &person, lifecycle, revision, request).await;
+        let host = format!("localhost:{}", site.address().port());
+        assert_eq!(site.requests(), [format!("{host}/rmcp.json")]);
     }
     product.stop().await;
 }

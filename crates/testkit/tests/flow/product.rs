@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use portcullis::{Ambient, App};
 use portcullis_authz::state::AppState;
 use portcullis_common::config::{Config, Role, Sources, load};
 use portcullis_common::fetch::HttpFetcher;
+use portcullis_testkit::website::TestAuthority;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -29,6 +30,7 @@ pub(crate) struct Place {
     port: u16,
     algorithm: &'static str,
     access_token_ttl: &'static str,
+    authority: Option<PathBuf>,
 }
 
 /// A running product.
@@ -54,6 +56,14 @@ impl Place {
         }
     }
 
+    /// Where nobody registers, and documents are fetched from sites that this authority vouches for.
+    pub(crate) fn fetching_documents(mut self, authority: &TestAuthority) -> Self {
+        let file = self.folder.path().join("authority.pem");
+        std::fs::write(&file, authority.pem()).unwrap();
+        self.authority = Some(file);
+        self
+    }
+
     pub(crate) fn signing_with(algorithm: &'static str) -> Self {
         // The public URL must be known before the server binds its port.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -62,6 +72,7 @@ impl Place {
             port: free.local_addr().unwrap().port(),
             algorithm,
             access_token_ttl: "10m",
+            authority: None,
         }
     }
 
@@ -71,9 +82,14 @@ impl Place {
             port,
             algorithm,
             access_token_ttl,
+            authority,
         } = self;
         let database = folder.path().join("portcullis.db");
         let (id, secret) = AGENT;
+        let (registration, ca_file) = match authority {
+            Some(file) => ("off", format!("ca_file = \"{}\"", file.display())),
+            None => ("open", String::new()),
+        };
         let text = format!(
             "[server]\n\
              public_url = \"http://127.0.0.1:{port}\"\n\
@@ -83,6 +99,9 @@ impl Place {
              [authz]\n\
              signing_alg = \"{algorithm}\"\n\
              access_token_ttl = \"{access_token_ttl}\"\n\
+             registration = \"{registration}\"\n\
+             [outbound]\n\
+             {ca_file}\n\
              [[authz.clients]]\n\
              id = \"{id}\"\n\
              secret = \"{secret}\"\n\

@@ -19,6 +19,8 @@ pub(crate) struct Recorded {
     pub(crate) refresh: &'static [(&'static str, &'static str)],
     /// Whether a refresh names the resource.
     pub(crate) refreshes_for_resource: bool,
+    /// Whether it asks for `subscriptions/listen`. Clients of older revisions all open a GET stream.
+    pub(crate) listens: bool,
 }
 
 /// How a client speaks MCP.
@@ -68,6 +70,7 @@ const USUAL: Recorded = Recorded {
     asks: &[READ_OFFLINE_PROMPT, BOTH_OFFLINE_PROMPT],
     refresh: &[],
     refreshes_for_resource: true,
+    listens: false,
 };
 
 /// A client that the operator registered, so libraries that register nobody can be it.
@@ -225,6 +228,7 @@ pub(crate) const CLIENTS: [Recorded; 20] = [
     Recorded {
         name: "inspector-cli 2.12.0, modern",
         registration: INSPECTOR,
+        listens: true,
         asks: &[READ_OFFLINE_PROMPT],
         ..USUAL
     },
@@ -246,6 +250,7 @@ pub(crate) const CLIENTS: [Recorded; 20] = [
             "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"],
             "token_endpoint_auth_method": "none", "application_type": "native",
             "scope": "mcp:read offline_access"}"#,
+        listens: true,
         ..USUAL
     },
     Recorded {

@@ -3,6 +3,8 @@
 
 mod fixtures;
 
+use std::time::Duration;
+
 use axum::body::Body;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{Method, Request, Response};
@@ -171,6 +173,9 @@ impl Way<'_> {
                 let answer = self.send("/mcp", modern(token, method, json!({}))).await;
                 assert_eq!(answer.status, 200, "{}: {answer:?}", self.client.name);
             }
+            if self.client.listens {
+                self.asks_to_listen(token).await;
+            }
             let answer = self.send("/mcp", modern(token, "tools/call", call)).await;
             return answer.status.as_u16();
         }
@@ -183,9 +188,45 @@ impl Way<'_> {
             let answer = self.in_session(token, Some(&session), &body).await;
             assert_eq!(answer.status, expected, "{}: {answer:?}", self.client.name);
         }
+        let mut stream = self.opens_a_stream(token, &session).await;
         let call = message("tools/call", &call);
         let answer = self.in_session(token, Some(&session), &call).await;
+        // What has come is read, and then there is no end but silence.
+        while let Ok(next) = tokio::time::timeout(Duration::ZERO, stream.chunk()).await {
+            assert!(
+                matches!(next, Ok(Some(_))),
+                "{}: {next:?}",
+                self.client.name
+            );
+        }
         answer.status.as_u16()
+    }
+
+    /// Our tools never change and the server does not announce that they would, so there is nothing to
+    /// listen to; the client is told so in a way that it can tell from an old session's end.
+    async fn asks_to_listen(&self, token: &str) {
+        let wanted = json!({ "notifications": { "toolsListChanged": true } });
+        let ask = modern(token, "subscriptions/listen", wanted);
+        let answer = self.send("/mcp", ask).await;
+        assert_eq!(answer.status, 404, "{}: {answer:?}", self.client.name);
+        assert_eq!(answer.json()["error"]["code"], -32601, "{answer:?}");
+    }
+
+    /// The stream of a session on which the server speaks first (MCP 2025-11-25, streamable HTTP).
+    async fn opens_a_stream(&self, token: &str, session: &str) -> reqwest::Response {
+        let ask = reqwest::Client::default()
+            .get(self.product.mcp())
+            .bearer_auth(token)
+            .header("accept", "text/event-stream")
+            .header("mcp-session-id", session);
+        let ask = match self.client.speaks {
+            Speaks::Unnamed => ask,
+            Speaks::Modern | Speaks::Legacy => ask.header("mcp-protocol-version", "2025-11-25"),
+        };
+        let stream = ask.send().await.unwrap();
+        assert_eq!(stream.status(), 200, "{}: {stream:?}", self.client.name);
+        assert_eq!(stream.headers()[CONTENT_TYPE], "text/event-stream");
+        stream
     }
 
     async fn in_session(&self, token: &str, session: Option<&str>, body: &Value) -> Answer {
