@@ -83,6 +83,15 @@ names_lead_somewhere() {
         (.[] | select(.kind == "NetworkPolicy") | .metadata.name as $n | (.spec.podSelector, (.spec | (.ingress // [])[].from[], (.egress // [])[].to[] | select(.podSelector and (.namespaceSelector | not)) | .podSelector)) | select(matched | not) | $n)
         | "\(.) leads nowhere"'
 }
+# What is asked is what listens, by name or by number.
+ports_agree() {
+    # shellcheck disable=SC2016
+    nothing "$1" '[pods | .metadata.name as $n | .spec.template.spec.containers[] | {name: $n, asked: ., listen: [.env[] | select(.name | endswith("_LISTEN")).value | split(":")[-1] | tonumber]}
+            | .ports = [.asked.ports[] | .name, .containerPort]] as $pods
+        | ($pods[] | .ports as $p | .name as $n | (.asked | .startupProbe, .livenessProbe, .readinessProbe | .httpGet.port // empty), .listen[] | select(. as $port | $p | index($port) | not) | "\($n): nothing is called \(.)"),
+        (.[] | select(.kind == "Service") | .metadata.name as $n | .spec.selector["app.kubernetes.io/name"] as $pod | .spec.ports[].targetPort | select(. as $port | any($pods[]; .name == $pod and (.ports | index($port) != null)) | not) | "\($n): nothing is called \(.)"),
+        (.[] | select(.kind == "NetworkPolicy") | .metadata.name as $n | (.spec.ingress // [])[].ports[].port | select(. as $port | any($pods[]; .ports | index($port) != null) | not) | "\($n): nothing is called \(.)")'
+}
 nothing_is_open() {
     nothing "$1" 'of("NetworkPolicy") | select(any(.[]; .spec.podSelector == {} and (.spec.policyTypes | sort) == ["Egress", "Ingress"] and .spec.ingress == null and .spec.egress == null) | not) | "there is no default-deny"' &&
         nothing "$1" 'of("NetworkPolicy")[] | select((.spec.ingress // [])[] | .from == null or .ports == null) | .metadata.name + " is open"' &&
