@@ -4,13 +4,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import * as oauth from 'oauth4webapi';
-
 import { App, enter, journal, kinds } from './app.mjs';
 import { visitor, walk } from './human.mjs';
 import { admin, claims, header, registered } from './keycloak.mjs';
 import { echoed, issuer, mcp, origin } from './setting.mjs';
-import { challenge, hello, loopback, request, sum } from './wire.mjs';
+import { authorizationRequest, callUntilRefused, discover, redeem, refresh, register } from './whole-way.mjs';
+import { challenge, hello, request, sum } from './wire.mjs';
 
 const MOST_SECONDS = 30;
 const everything = 'mcp:read mcp:write';
@@ -18,69 +17,18 @@ const everything = 'mcp:read mcp:write';
 before(() => admin('PUT', '', { accessTokenLifespan: 3 }));
 after(() => admin('PUT', '', { accessTokenLifespan: 600 }));
 
-const discover = async () => {
-  const answer = await oauth.resourceDiscoveryRequest(mcp, loopback);
-  const resource = await oauth.processResourceDiscoveryResponse(mcp, answer);
-  const at = new URL(resource.authorization_servers[0]);
-  const response = await oauth.discoveryRequest(at, { algorithm: 'oauth2', ...loopback });
-  return oauth.processDiscoveryResponse(at, response);
-};
+const redirectUri = 'http://127.0.0.1:3919/callback';
 
-const register = async (server) => {
-  const metadata = {
-    client_name: 'oauth4webapi',
-    application_type: 'native',
-    redirect_uris: ['http://127.0.0.1/callback'],
-    grant_types: ['authorization_code', 'refresh_token'],
-    response_types: ['code'],
-    token_endpoint_auth_method: 'none',
-  };
-  const response = await oauth.dynamicClientRegistrationRequest(server, metadata, loopback);
-  return oauth.processDynamicClientRegistrationResponse(response);
-};
+// The registered redirect URI has no port, the one used has.
+const registerNative = (server) => register(server, {
+  application_type: 'native', redirect_uris: ['http://127.0.0.1/callback'], token_endpoint_auth_method: 'none',
+});
 
-// One round over the pages; the registered redirect URI has no port, the one used has.
-const logIn = async (server, client, scope, { redirectUri = 'http://127.0.0.1:3919/callback', ...person } = {}) => {
-  const [verifier, state] = [oauth.generateRandomCodeVerifier(), oauth.generateRandomState()];
-  const url = new URL(server.authorization_endpoint);
-  url.search = new URLSearchParams({
-    client_id: client.client_id,
-    redirect_uri: redirectUri,
-    response_type: 'code',
-    scope,
-    resource: mcp.href,
-    state,
-    code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
-    code_challenge_method: 'S256',
-  });
-  const { callback, seen } = await walk(url, { ...visitor(), ...person });
-  const redeem = async () => {
-    const parameters = oauth.validateAuthResponse(server, client, callback, state);
-    const options = { ...loopback, additionalParameters: { resource: mcp.href } };
-    const response = await oauth.authorizationCodeGrantRequest(
-      server, client, oauth.None(), parameters, redirectUri, verifier, options,
-    );
-    return oauth.processAuthorizationCodeResponse(server, client, response);
-  };
-  return { callback, seen, redeem };
-};
-
-const refresh = async (server, client, { refresh_token: token }) => {
-  const response = await oauth.refreshTokenGrantRequest(server, client, oauth.None(), token, loopback);
-  return oauth.processRefreshTokenResponse(server, client, response);
-};
-
-// Calls until the token has died, and returns the challenge.
-const callUntilRefused = async (token) => {
-  const end = Date.now() + MOST_SECONDS * 1000;
-  for (;;) {
-    assert.ok(Date.now() < end, `the token outlives ${MOST_SECONDS} seconds`);
-    try {
-      await request(token, 'tools/call', hello);
-    } catch (error) {
-      return challenge(Promise.reject(error), 401);
-    }
-  }
+// One round over the pages.
+const logIn = async (server, client, scope, { redirectUri: other = redirectUri, ...person } = {}) => {
+  const asked = await authorizationRequest(server, client, scope, other);
+  const { callback, seen } = await walk(asked.url, { ...visitor(), ...person });
+  return { callback, seen, redeem: () => redeem(server, client, callback, asked) };
 };
 
 for (const [name, client, type] of [
@@ -91,7 +39,7 @@ for (const [name, client, type] of [
     const nobody = await challenge(request('no-such-token', 'tools/list'), 401);
     assert.equal(nobody.resource_metadata, `${origin}/.well-known/oauth-protected-resource/mcp`);
     const server = await discover();
-    const known = client ?? (await register(server));
+    const known = client ?? (await registerNative(server));
 
     const first = await logIn(server, known, 'mcp:read');
     assert.deepEqual(first.seen, ['login', 'consent']);
@@ -131,18 +79,18 @@ test('the resource server knows the person, their roles and the client', async (
 
 test('a person who says no sends the client an error with the issuer', async () => {
   const server = await discover();
-  const { callback } = await logIn(server, await register(server), 'mcp:read', { decision: 'deny' });
+  const { callback } = await logIn(server, await registerNative(server), 'mcp:read', { decision: 'deny' });
   assert.equal(callback.searchParams.get('error'), 'access_denied');
   assert.equal(callback.searchParams.get('iss'), issuer);
 });
 
 test('a code request without PKCE or with plain is refused, for every client', async () => {
   const server = await discover();
-  for (const client of [await register(server), { client_id: 'mcp-client' }]) {
+  for (const client of [await registerNative(server), { client_id: 'mcp-client' }]) {
     for (const proof of [{}, { code_challenge: 'a'.repeat(43), code_challenge_method: 'plain' }]) {
       const url = new URL(server.authorization_endpoint);
       url.search = new URLSearchParams({
-        client_id: client.client_id, redirect_uri: 'http://127.0.0.1:3919/callback', response_type: 'code', scope: 'mcp:read', ...proof,
+        client_id: client.client_id, redirect_uri: redirectUri, response_type: 'code', scope: 'mcp:read', ...proof,
       });
       const answer = await fetch(url, { redirect: 'manual' });
       assert.equal(new URL(answer.headers.get('location')).searchParams.get('error'), 'invalid_request');

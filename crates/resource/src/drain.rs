@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, HttpBody};
-use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response};
-use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -105,34 +104,12 @@ where
         if call.is_none() || answer.body().size_hint().exact().is_some() {
             return Poll::Ready(Ok(answer));
         }
-        Poll::Ready(Ok(
-            answer.map(|body| Body::new(AnswerUnderWay { body, _call: call }))
-        ))
-    }
-}
-
-/// An answer that comes as a stream, and the call that lasts as long as it does.
-struct AnswerUnderWay {
-    body: Body,
-    _call: Option<TaskTrackerToken>,
-}
-
-impl HttpBody for AnswerUnderWay {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        // One that comes as a stream holds its call for as long as it lasts.
+        Poll::Ready(Ok(answer.map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                let _lasts = &call;
+                frame
+            }))
+        })))
     }
 }

@@ -165,18 +165,24 @@ async fn a_request_without_the_metadata_of_the_revision_is_refused() {
     );
 }
 
+/// A call of the tool `echo` whose header names this tool, and that no guard has seen.
+fn echo_under_the_name(name: &str) -> http::Request<Body> {
+    let params = json!({"name": "echo", "arguments": {"message": "hi"}, "_meta": modern_meta()});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+    post("/mcp")
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", "tools/call")
+        .header("mcp-name", name)
+        .body(Body::from(body.to_string()))
+        .unwrap()
+}
+
 #[tokio::test]
 async fn a_header_that_contradicts_the_body_is_refused() {
     let bench = Bench::new();
-    let params = json!({"name": "echo", "arguments": {"message": "hi"}, "_meta": modern_meta()});
-    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
-    let request = post("/mcp")
-        .header("mcp-protocol-version", "2026-07-28")
-        .header("mcp-method", "tools/call")
-        .header("mcp-name", "calculate")
-        .extension(person("ann"))
-        .body(Body::from(body.to_string()));
-    let reply = bench.send(request.unwrap()).await;
+    let mut request = echo_under_the_name("calculate");
+    request.extensions_mut().insert(person("ann"));
+    let reply = bench.send(request).await;
     assert_eq!(
         (reply.status.as_u16(), &reply.json()["error"]["code"]),
         (400, &json!(-32020))
@@ -186,14 +192,7 @@ async fn a_header_that_contradicts_the_body_is_refused() {
 #[tokio::test]
 async fn a_request_that_no_guard_has_seen_gets_no_answer() {
     let bench = Bench::new();
-    let params = json!({"name": "echo", "arguments": {"message": "hi"}, "_meta": modern_meta()});
-    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
-    let request = post("/mcp")
-        .header("mcp-protocol-version", "2026-07-28")
-        .header("mcp-method", "tools/call")
-        .header("mcp-name", "echo")
-        .body(Body::from(body.to_string()));
-    let reply = bench.send(request.unwrap()).await;
+    let reply = bench.send(echo_under_the_name("echo")).await;
     assert_eq!(reply.json()["error"]["code"], -32603);
 }
 
