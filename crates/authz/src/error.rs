@@ -73,6 +73,7 @@ impl OAuthErrorCode {
     }
 }
 
+const LIMITER_AWAY: &str = "the server cannot count attempts just now; try again soon";
 const STORE_AWAY: &str = "the server cannot reach its store; try again soon";
 /// When a client whose document cannot be had may try again.
 const DOCUMENT_AWAY: Duration = Duration::from_secs(5);
@@ -230,6 +231,9 @@ impl From<ClientAuthError> for OAuthError {
                 OAuthErrorCode::TemporarilyUnavailable,
                 "the server cannot reach its store; try again soon",
             ),
+            ClientAuthError::LimiterAway(_) => {
+                Self::new(OAuthErrorCode::TemporarilyUnavailable, LIMITER_AWAY)
+            }
             ClientAuthError::TooManyWrong { retry_after, .. } => Self::new(
                 OAuthErrorCode::TooManyRequests,
                 "the client secret was wrong too often; try again later",

@@ -11,6 +11,7 @@ mod error;
 mod grants;
 pub mod jobs;
 pub mod keys;
+mod limiter;
 mod page_error;
 mod pages;
 pub mod router;

@@ -19,6 +19,7 @@ use crate::error::{Cause, OAuthError};
 use crate::grants::GrantError;
 use crate::grants::authorize::{AuthorizationFault, UnknownAsker};
 use crate::grants::consent::{DecisionError, WaitingError};
+use crate::limiter::LimiterAway;
 use crate::state::NotReady;
 use crate::store::StoreError;
 
@@ -139,6 +140,7 @@ impl From<UnknownAsker> for PageError {
 impl From<DocumentError> for PageError {
     fn from(error: DocumentError) -> Self {
         match error.fault {
+            DocumentFault::LimiterAway(away) => return away.into(),
             DocumentFault::TooMany { retry_after } => Self {
                 retry_after: Some(retry_after),
                 ..Self::new(
@@ -250,6 +252,12 @@ impl From<DecisionError> for PageError {
             DecisionError::Store(error) => error.into(),
             DecisionError::Entropy(error) => error.into(),
         }
+    }
+}
+
+impl From<LimiterAway> for PageError {
+    fn from(error: LimiterAway) -> Self {
+        Self::unavailable().caused_by(error)
     }
 }
 

@@ -10,8 +10,9 @@ use portcullis_common::clock::SharedClock;
 use portcullis_common::config::Config;
 use portcullis_common::entropy::{Entropy, SharedEntropy};
 use portcullis_common::outbound::GuardedFetcher;
+use portcullis_common::redis::SharedRedis;
 
-use crate::accounts::{LoginBudget, PasswordPool};
+use crate::accounts::{LoginLimit, PasswordPool};
 use crate::clients::metadata_document::MetadataDocuments;
 use crate::clients::registration::RegistrationGate;
 use crate::clients::{ClientDirectory, ClientIdError};
@@ -66,8 +67,8 @@ struct Shared {
     registrations: RegistrationGate,
     metadata: Bytes,
     passwords: PasswordPool,
-    logins: LoginBudget,
-    secrets: LoginBudget,
+    logins: LoginLimit,
+    secrets: LoginLimit,
     /// The counters as of the last time memory was brought up to date.
     seen: ArcSwap<ChangeCounters>,
     /// Whether the last look at the store succeeded.
@@ -77,30 +78,34 @@ struct Shared {
 impl AppState {
     /// Opens the store, brings its schema up to date, and loads or makes what requests need. Two
     /// processes that start together on one database end with the same keys. What strangers make the
-    /// server fetch goes through `fetcher`.
+    /// server fetch goes through `fetcher`; limits are shared with other replicas through `redis`.
     pub async fn open(
         config: Arc<Config>,
         clock: SharedClock,
         entropy: SharedEntropy,
         fetcher: GuardedFetcher,
+        redis: Option<SharedRedis>,
     ) -> Result<Self, StartError> {
         let metadata = metadata::render(&config)?;
         let sealing = Sealing::new(config.authz.key_encryption_key.as_ref())?;
         let policy = KeyPolicy::new(&config.authz);
         let store = Store::open(&config.store, clock.as_ref()).await?;
-        let documents = MetadataDocuments::new(&config.authz, fetcher, Arc::clone(&clock));
+        let documents =
+            MetadataDocuments::new(&config.authz, fetcher, Arc::clone(&clock), redis.clone());
         let clients = ClientDirectory::new(&config.authz.clients, store.clone(), documents)?;
         // Read before what they count, so that no change falls between.
         let seen = store.load_change_counters().await?;
         let keys = (sealing, policy);
         let keys = KeyRing::open(keys, &store, clock.now(), entropy.as_ref()).await?;
         clients.replace(store.load_clients().await?);
-        let budget = || LoginBudget::new(config.authz.login_attempts, config.authz.login_window);
-        let registrations = RegistrationGate::new(config.authz.registration_per_minute);
+        let limits = (config.authz.login_attempts, config.authz.login_window);
+        let limit = |name| LoginLimit::new(name, limits.0, limits.1, redis.clone());
+        let per_minute = config.authz.registration_per_minute;
+        let registrations = RegistrationGate::new(per_minute, redis.clone());
         Ok(Self(Arc::new(Shared {
             passwords: PasswordPool::new(),
-            logins: budget(),
-            secrets: budget(),
+            logins: limit("logins"),
+            secrets: limit("secrets"),
             config,
             clock,
             entropy,
@@ -246,12 +251,12 @@ impl AppState {
         &self.0.passwords
     }
 
-    pub(crate) fn logins(&self) -> &LoginBudget {
+    pub(crate) fn logins(&self) -> &LoginLimit {
         &self.0.logins
     }
 
     /// How often the secret of a client that a person chose may be wrong.
-    pub(crate) fn secrets(&self) -> &LoginBudget {
+    pub(crate) fn secrets(&self) -> &LoginLimit {
         &self.0.secrets
     }
 

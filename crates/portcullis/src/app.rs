@@ -117,7 +117,8 @@ impl App {
                     let (clock, entropy) =
                         (Arc::clone(&ambient.clock), Arc::clone(&ambient.entropy));
                     let config = Arc::clone(&config);
-                    Some(AppState::open(config, clock, entropy, ambient.guarded).await?)
+                    let (guarded, redis) = (ambient.guarded, ambient.redis.clone());
+                    Some(AppState::open(config, clock, entropy, guarded, redis).await?)
                 }
                 Role::Resource => None,
             },

@@ -19,7 +19,9 @@ use portcullis_common::config::{
 };
 use portcullis_common::entropy::SharedEntropy;
 use portcullis_common::issuer::Issuer;
+use portcullis_common::metrics::SharedMetrics;
 use portcullis_common::outbound::GuardedFetcher;
+use portcullis_common::redis::SharedRedis;
 use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::{Scope, ScopeDeclaration, ScopeHierarchy, ScopeToken};
 use portcullis_common::secret::ClientSecret;
@@ -223,6 +225,10 @@ pub struct Authz {
     pub state: AppState,
     /// Its clock.
     pub clock: Arc<ManualClock>,
+    /// What it shares with others, if its configuration says so.
+    pub redis: Option<SharedRedis>,
+    /// What it counts about that.
+    pub metrics: SharedMetrics,
     router: Router,
 }
 
@@ -261,13 +267,17 @@ impl Authz {
     ) -> Self {
         let shared_clock: SharedClock = Arc::clone(&clock) as _;
         let entropy: SharedEntropy = SeededEntropy::new(seed);
-        let state = AppState::open(Arc::new(config), shared_clock, entropy, fetcher)
-            .await
-            .unwrap();
+        let metrics = SharedMetrics::default();
+        let redis = SharedRedis::of(&config, Arc::clone(&metrics)).unwrap();
+        let config = Arc::new(config);
+        let state = AppState::open(config, shared_clock, entropy, fetcher, redis.clone());
+        let state = Box::pin(state).await.unwrap();
         Self {
             router: router(state.clone()),
             state,
             clock,
+            redis,
+            metrics,
         }
     }
 

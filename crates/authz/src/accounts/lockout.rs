@@ -1,5 +1,7 @@
 //! How often a password may be wrong, or the secret of a client that a person chose.
 
+mod shared;
+
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,6 +11,8 @@ use portcullis_common::clock::{Clock, Timestamp};
 use portcullis_common::secret::SecretHash;
 use quick_cache::sync::Cache;
 use tokio::sync::Notify;
+
+pub(crate) use shared::LoginLimit;
 
 /// Most pairs of account and source that are remembered.
 const MAX_PAIRS: usize = 65_536;
@@ -21,8 +25,9 @@ const FORGIVEN_AFTER: Duration = Duration::from_hours(1);
 /// password, so that parallel guesses are not cheaper than one after the other.
 ///
 /// In memory only: another replica counts for itself, and a restart begins anew.
+/// [`LoginLimit`] adds what replicas share.
 #[derive(Debug)]
-pub(crate) struct LoginBudget {
+struct LoginBudget {
     attempts: u32,
     window: Duration,
     pairs: Cache<Pair, Arc<Mutex<Tally>>>,
@@ -65,7 +70,7 @@ pub(crate) enum Outcome {
 /// away while the password is hashed is no way to guess for nothing.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Turn {
+struct Turn {
     tally: Arc<Mutex<Tally>>,
     window: Duration,
     attempts: u32,
@@ -103,7 +108,7 @@ fn network(address: IpAddr) -> IpAddr {
 
 impl LoginBudget {
     /// Allows `attempts` per `window`; none means one.
-    pub(crate) fn new(attempts: u32, window: Duration) -> Self {
+    fn new(attempts: u32, window: Duration) -> Self {
         Self {
             attempts: attempts.max(1),
             window,
@@ -114,7 +119,7 @@ impl LoginBudget {
     /// Makes an attempt that takes no time, so that nobody waits for a turn; `is_right` says how it
     /// ends. Programs do not mistype: what is right forgives nothing that was wrong, or whoever shares
     /// the source of a busy program could guess for ever.
-    pub(crate) fn attempt(
+    fn attempt(
         &self,
         pair: &Pair,
         now: Timestamp,
@@ -130,6 +135,31 @@ impl LoginBudget {
         Ok(is_right)
     }
 
+    /// Whether an attempt of this pair was wrong in the window that runs.
+    fn remembers(&self, pair: &Pair, now: Timestamp) -> bool {
+        let tally = self.tally(pair);
+        let tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_running = |began| now.since(began) < self.window;
+        tally.wrong > 0 && tally.began_at.is_some_and(is_running)
+    }
+
+    /// Takes over a lock that others made.
+    fn learn(&self, pair: &Pair, now: Timestamp, lock: Duration) {
+        if lock.is_zero() {
+            return;
+        }
+        let tally = self.tally(pair);
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.locked_until = tally.locked_until.max(Some(now.plus(lock)));
+    }
+
+    /// Forgives what was wrong here, because it was right elsewhere since.
+    fn forgive(&self, pair: &Pair) {
+        let tally = self.tally(pair);
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        (tally.wrong, tally.locks, tally.locked_until) = (0, 0, None);
+    }
+
     fn tally(&self, pair: &Pair) -> Arc<Mutex<Tally>> {
         self.pairs
             .get_or_insert_with::<_, std::convert::Infallible>(pair, || Ok(Arc::default()))
@@ -140,7 +170,7 @@ impl LoginBudget {
     ///
     /// No more attempts are under way at once than may still turn out to be wrong, so that guesses
     /// in parallel do not overrun the budget; right passwords in parallel only wait for each other.
-    pub(crate) async fn take(&self, pair: &Pair, clock: &dyn Clock) -> Result<Turn, Locked> {
+    async fn take(&self, pair: &Pair, clock: &dyn Clock) -> Result<Turn, Locked> {
         let tally = self.tally(pair);
         loop {
             let ended = {
@@ -167,7 +197,7 @@ impl LoginBudget {
 
 impl Turn {
     /// Ends the attempt.
-    pub(crate) fn settle(mut self, outcome: Outcome) {
+    fn settle(mut self, outcome: Outcome) {
         self.is_settled = true;
         self.end(outcome);
     }

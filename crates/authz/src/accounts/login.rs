@@ -6,6 +6,7 @@ use portcullis_common::entropy::EntropyError;
 use super::lockout::{Locked, Outcome, Pair};
 use super::session::{SessionHash, SessionId};
 use super::{AccountId, AccountState, Password, PasswordHash, PasswordPoolError, Username};
+use crate::limiter::{LimiterAway, Refused};
 use crate::state::AppState;
 use crate::store::{NewSession, OpenSession, StoreError};
 
@@ -17,6 +18,8 @@ pub(crate) enum LoginError {
     /// Unknown, disabled and wrong are one answer; the log tells them apart.
     #[error("the name or the password is wrong")]
     Wrong,
+    #[error(transparent)]
+    LimiterAway(LimiterAway),
     #[error(transparent)]
     Pool(#[from] PasswordPoolError),
     #[error(transparent)]
@@ -44,21 +47,26 @@ pub(crate) async fn log_in(
     let name = username.as_ref().map_or(attempt.username, Username::as_str);
     let pair = Pair::new(name, attempt.source);
     // Before the hashing, so that guesses in parallel do not overrun the budget.
-    let turn = match state.logins().take(&pair, state.clock().as_ref()).await {
+    let turn = match state.logins().take(&pair, state.clock()).await {
         Ok(turn) => turn,
-        Err(locked) => {
+        Err(Refused::Limit(locked)) => {
             log(attempt, "locked");
             return Err(LoginError::Locked(locked));
         }
+        Err(Refused::Away(away)) => return Err(LoginError::LimiterAway(away)),
     };
     let result = verify(state, attempt, username.as_ref()).await;
-    turn.settle(match &result {
+    let outcome = match &result {
         Ok(_) => Outcome::Right,
-        Err(LoginError::Pool(_) | LoginError::Store(_) | LoginError::Entropy(_)) => {
-            Outcome::Unknown
-        }
+        Err(
+            LoginError::LimiterAway(_)
+            | LoginError::Pool(_)
+            | LoginError::Store(_)
+            | LoginError::Entropy(_),
+        ) => Outcome::Unknown,
         Err(LoginError::Wrong | LoginError::Locked(_)) => Outcome::Wrong,
-    });
+    };
+    turn.settle(outcome).await;
     result
 }
 

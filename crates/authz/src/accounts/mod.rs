@@ -11,7 +11,7 @@ use std::fmt;
 use portcullis_common::clock::Timestamp;
 use unicode_normalization::UnicodeNormalization as _;
 
-pub(crate) use lockout::{Locked, LoginBudget, Pair};
+pub(crate) use lockout::{Locked, LoginLimit, Pair};
 pub use password::{Password, PasswordError, PasswordPoolError};
 pub(crate) use password::{PasswordHash, PasswordPool};
 

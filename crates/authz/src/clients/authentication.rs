@@ -18,6 +18,7 @@ use super::metadata_document::{DocumentError, DocumentUrl};
 use super::{Client, FindClientError};
 use crate::accounts::{Locked, Pair};
 use crate::endpoints::form::{Form, decode};
+use crate::limiter::{LimiterAway, Refused};
 use crate::state::AppState;
 use crate::store::StoreError;
 
@@ -49,6 +50,8 @@ pub(crate) enum ClientAuthError {
     #[error("the secret of the client {id:?} was wrong too often from here")]
     TooManyWrong { id: String, retry_after: Duration },
     #[error(transparent)]
+    LimiterAway(LimiterAway),
+    #[error(transparent)]
     Document(DocumentError),
     #[error(transparent)]
     Store(StoreError),
@@ -73,6 +76,7 @@ impl ClientAuthError {
             | Self::AssertionUnsupported
             | Self::Missing
             | Self::TooManyWrong { .. }
+            | Self::LimiterAway(_)
             | Self::Document(_)
             | Self::Store(_) => false,
             Self::HeaderUnreadable => true,
@@ -118,14 +122,15 @@ pub(crate) async fn authenticate(
     } else {
         state.clients().find(&presented.id, source.0).await?
     };
-    verify(&presented, found, |client, is_right| {
+    verify(&presented, found, async |client: &Client, is_right| {
         if !client.has_chosen_secret() {
             return Ok(is_right);
         }
         let pair = Pair::new(client.id.as_str(), source);
         let now = state.clock().now();
-        state.secrets().attempt(&pair, now, || is_right)
+        state.secrets().attempt(&pair, now, is_right).await
     })
+    .await
 }
 
 /// Reads the credentials; more than one kind is refused (OAuth 2.1 §2.4).
@@ -195,10 +200,10 @@ fn parse_basic(value: &[u8]) -> Option<(String, Zeroizing<String>)> {
 /// one hash of what was sent, one comparison.
 ///
 /// The `budget` has the last word about a secret that came in the registered way.
-fn verify(
+async fn verify(
     presented: &Presented<'_>,
     found: Option<Arc<Client>>,
-    budget: impl FnOnce(&Client, bool) -> Result<bool, Locked>,
+    budget: impl AsyncFnOnce(&Client, bool) -> Result<bool, Refused<Locked>>,
 ) -> Result<AuthenticatedClient, ClientAuthError> {
     let tried_header = presented.method == TokenEndpointAuthMethod::ClientSecretBasic;
     let sent = SecretHash::of(presented.secret.as_deref().map_or("", String::as_str));
@@ -225,15 +230,16 @@ fn verify(
         return Ok(AuthenticatedClient(client));
     }
     // OAuth 2.1 §2.4.1: whoever guesses a secret is stopped, even where the guess is right.
-    match budget(&client, is_right) {
+    match budget(&client, is_right).await {
         Ok(true) => Ok(AuthenticatedClient(client)),
         Ok(false) => Err(ClientAuthError::WrongSecret {
             id: id(),
             tried_header,
         }),
-        Err(locked) => Err(ClientAuthError::TooManyWrong {
+        Err(Refused::Limit(locked)) => Err(ClientAuthError::TooManyWrong {
             id: id(),
             retry_after: locked.retry_after,
         }),
+        Err(Refused::Away(away)) => Err(ClientAuthError::LimiterAway(away)),
     }
 }

@@ -6,13 +6,84 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use portcullis_common::clock::Timestamp;
+use portcullis_common::redis::{Exceeded, Rate, SharedRedis};
+
+use crate::limiter::{Refused, answered};
 
 /// The time in which things are counted.
 const WINDOW: Duration = Duration::from_mins(1);
 
+/// Counts by source, for this process, and where there is a Redis for all replicas too. Both must
+/// have room; while Redis is away, the count of this process is at hand.
+#[derive(Debug)]
+pub(super) struct SharedWindow {
+    local: SourceWindow,
+    redis: Option<SharedRedis>,
+    /// What is counted, as it is called in Redis.
+    name: &'static str,
+}
+
+impl SharedWindow {
+    /// A window of one minute with these numbers.
+    pub(super) fn new(
+        name: &'static str,
+        per_source: u32,
+        ceiling: u32,
+        redis: Option<SharedRedis>,
+    ) -> Self {
+        Self {
+            local: SourceWindow::new(per_source as usize, ceiling as usize),
+            redis,
+            name,
+        }
+    }
+
+    /// Counts one more, or says after which time it is worth trying again.
+    pub(super) async fn admit(
+        &self,
+        source: IpAddr,
+        now: Timestamp,
+    ) -> Result<(), Refused<Duration>> {
+        self.local.admit(source, now).map_err(Refused::Limit)?;
+        let Some(redis) = &self.redis else {
+            return Ok(());
+        };
+        let answer = answered(redis, redis.admit(&self.rates(source), now).await);
+        let refused = match answer {
+            Ok(None | Some(Ok(()))) => return Ok(()),
+            Ok(Some(Err(Exceeded(wait)))) => Refused::Limit(wait),
+            Err(away) => Refused::Away(away),
+        };
+        self.local.take_back(source);
+        Err(refused)
+    }
+
+    /// Takes back what was counted last for a source, because it did not happen.
+    pub(super) async fn take_back(&self, source: IpAddr, now: Timestamp) {
+        self.local.take_back(source);
+        if let Some(redis) = &self.redis {
+            // While Redis is away there is nothing to take back.
+            let _away = redis.take_back(&self.rates(source), now).await;
+        }
+    }
+
+    fn rates(&self, source: IpAddr) -> [Rate; 2] {
+        let rate = |key, limit: usize| Rate {
+            key,
+            limit: u32::try_from(limit).unwrap_or(u32::MAX),
+            period: WINDOW,
+        };
+        let (name, source) = (self.name, network(source));
+        [
+            rate(format!("{name}:{source}"), self.local.per_source),
+            rate(name.to_owned(), self.local.ceiling),
+        ]
+    }
+}
+
 /// Counts by source. The ceiling over all sources bounds its memory too.
 #[derive(Debug)]
-pub(super) struct SourceWindow {
+struct SourceWindow {
     per_source: usize,
     ceiling: usize,
     /// What happened when, and from where; the oldest first.
@@ -21,7 +92,7 @@ pub(super) struct SourceWindow {
 
 impl SourceWindow {
     /// A window of one minute with these numbers.
-    pub(super) fn new(per_source: usize, ceiling: usize) -> Self {
+    fn new(per_source: usize, ceiling: usize) -> Self {
         Self {
             per_source,
             ceiling,
@@ -30,7 +101,7 @@ impl SourceWindow {
     }
 
     /// Counts one more, or says after which time it is worth trying again.
-    pub(super) fn admit(&self, source: IpAddr, now: Timestamp) -> Result<(), Duration> {
+    fn admit(&self, source: IpAddr, now: Timestamp) -> Result<(), Duration> {
         let source = network(source);
         let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
         while admitted
@@ -55,7 +126,7 @@ impl SourceWindow {
     }
 
     /// Takes back what was counted last for a source, because it did not happen.
-    pub(super) fn take_back(&self, source: IpAddr) {
+    fn take_back(&self, source: IpAddr) {
         let source = network(source);
         let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = admitted.iter().rposition(|(_, other)| *other == source) {

@@ -106,6 +106,7 @@ pub(crate) async fn post(
             response.headers_mut().insert(RETRY_AFTER, seconds);
             Ok(response)
         }
+        Err(LoginError::LimiterAway(error)) => Err(error.into()),
         Err(LoginError::Pool(error)) => Err(error.into()),
         Err(LoginError::Store(error)) => Err(error.into()),
         Err(LoginError::Entropy(error)) => Err(error.into()),

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::{OAuthError, OAuthErrorCode};
+use super::{LIMITER_AWAY, OAuthError, OAuthErrorCode};
 use crate::clients::registration::{MetadataError, RegistrationError};
 
 const BEARER_CHALLENGE: &str = "Bearer realm=\"portcullis\"";
@@ -63,6 +63,7 @@ impl From<RegistrationError> for OAuthError {
                 TemporarilyUnavailable,
                 "the server cannot reach its store; try again soon",
             ),
+            RegistrationError::LimiterAway(_) => Self::new(TemporarilyUnavailable, LIMITER_AWAY),
             RegistrationError::Entropy(_) | RegistrationError::Id(_) => {
                 Self::new(ServerError, "the client could not be made")
             }

@@ -27,7 +27,7 @@ fn just_before(duration: Duration) -> Duration {
 
 async fn open(config: Config) -> Result<AppState, StartError> {
     let (clock, entropy) = (ManualClock::new(), SeededEntropy::new(2));
-    AppState::open(Arc::new(config), clock, entropy, no_web()).await
+    AppState::open(Arc::new(config), clock, entropy, no_web(), None).await
 }
 
 async fn rotate(authz: &Authz) -> Vec<String> {

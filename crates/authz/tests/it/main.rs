@@ -18,6 +18,7 @@ mod metadata;
 mod metadata_documents;
 mod outages;
 mod people;
+mod redis;
 mod refresh;
 mod refresh_family;
 mod registration;

@@ -81,8 +81,11 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// Sends a command and gives what it yields.
     pub(super) async fn send(&self, command: &::redis::Cmd) -> Result<Value, RedisError> {
-        self.commands.clone().send_packed_command(command).await
+        // An error that Redis answers comes as a value.
+        let answer = self.commands.clone().send_packed_command(command).await;
+        answer.and_then(Value::extract_error)
     }
 }
 

@@ -6,18 +6,19 @@
 mod address;
 mod circuit;
 mod connection;
+mod rate;
 mod script;
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ::redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
-use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 pub use address::{RedisUrl, RedisUrlError};
+pub use rate::{Exceeded, Rate};
 pub use script::Script;
 
 use crate::config::{Config, WhenAway};
@@ -55,6 +56,8 @@ struct Inner {
     metrics: SharedMetrics,
     circuit: Circuit,
     connection: Mutex<Option<Arc<Connection>>>,
+    /// Held while connecting, so that one connects and the others wait for it.
+    dialling: tokio::sync::Mutex<()>,
 }
 
 /// Why an attempt failed, for the log. The text of an error answer is left out: Redis repeats what
@@ -89,6 +92,7 @@ impl SharedRedis {
             metrics,
             circuit: Circuit::default(),
             connection: Mutex::default(),
+            dialling: tokio::sync::Mutex::default(),
         }))))
     }
 
@@ -139,7 +143,7 @@ impl SharedRedis {
         Ok(self.command(cmd("DEL").arg(self.0.key(key))).await? == Value::Int(1))
     }
 
-    /// Runs a script that gives whole numbers.
+    /// Runs a script that gives whole numbers. A Redis that does not know it yet is told.
     pub async fn run(
         &self,
         script: &Script,
@@ -204,7 +208,7 @@ impl Inner {
         ask: impl AsyncFnOnce(&Connection) -> Result<Value, RedisError>,
     ) -> Result<Value, Away> {
         let is_probe = pass.is_probe();
-        let asked = timeout(patience, self.ask(is_probe, ask)).await;
+        let asked = timeout(patience, Box::pin(self.ask(is_probe, ask))).await;
         let result = asked.unwrap_or_else(|_| Err(Cause("no answer in time".to_owned())));
         match result {
             Ok(value) => {
@@ -213,9 +217,7 @@ impl Inner {
             }
             Err(cause) => {
                 // Whether the connection is of use again is for a new one to find out.
-                if let Ok(mut connection) = self.connection.try_lock() {
-                    *connection = None;
-                }
+                *self.connection() = None;
                 self.note(pass.failed(), Some(&cause));
                 Err(Away)
             }
@@ -227,7 +229,10 @@ impl Inner {
         is_probe: bool,
         ask: impl AsyncFnOnce(&Connection) -> Result<Value, RedisError>,
     ) -> Result<Value, Cause> {
-        let connection = self.connection().await?;
+        if is_probe {
+            *self.connection() = None;
+        }
+        let connection = self.connected().await?;
         // A Redis that is full still reads: only what writes shows that it is back.
         if is_probe {
             connection.send(&self.probe()).await?;
@@ -235,13 +240,24 @@ impl Inner {
         Ok(ask(&connection).await?)
     }
 
-    async fn connection(&self) -> Result<Arc<Connection>, RedisError> {
-        let mut connection = self.connection.lock().await;
-        if let Some(open) = &*connection {
-            return Ok(Arc::clone(open));
+    fn connection(&self) -> MutexGuard<'_, Option<Arc<Connection>>> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn connected(&self) -> Result<Arc<Connection>, RedisError> {
+        let open = self.connection().clone();
+        if let Some(open) = open {
+            return Ok(open);
+        }
+        let _turn = self.dialling.lock().await;
+        let open = self.connection().clone();
+        if let Some(open) = open {
+            return Ok(open);
         }
         let open = Arc::new(self.dialler.dial().await?);
-        *connection = Some(Arc::clone(&open));
+        *self.connection() = Some(Arc::clone(&open));
         Ok(open)
     }
 

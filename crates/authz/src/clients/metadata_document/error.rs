@@ -7,6 +7,7 @@ use portcullis_common::strict_json::StrictJsonError;
 
 use super::DocumentUrl;
 use crate::clients::registration::MetadataError;
+use crate::limiter::LimiterAway;
 
 /// A fault, and the host of the document. The text is for the log; strangers learn none of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +46,8 @@ pub(crate) enum DocumentFault {
     Metadata(#[from] MetadataError),
     #[error("too many documents were fetched; the next may be in {} s", .retry_after.as_secs())]
     TooMany { retry_after: Duration },
+    #[error(transparent)]
+    LimiterAway(LimiterAway),
 }
 
 impl DocumentFault {
@@ -62,7 +65,7 @@ impl DocumentFault {
     /// strangers which names there are in our network.
     pub(crate) const fn is_final(&self) -> bool {
         match self {
-            Self::NotHad(_) | Self::TooMany { .. } => false,
+            Self::NotHad(_) | Self::TooMany { .. } | Self::LimiterAway(_) => false,
             Self::Status(status) => matches!(*status, StatusCode::NOT_FOUND | StatusCode::GONE),
             Self::HostNotAccepted
             | Self::TooLarge

@@ -18,12 +18,14 @@ use std::time::Duration;
 use portcullis_common::clock::{SharedClock, Timestamp};
 use portcullis_common::config::AuthzConfig;
 use portcullis_common::outbound::{GuardedFetchError, GuardedFetcher, GuardedLimits};
+use portcullis_common::redis::SharedRedis;
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::Client;
-use super::window::SourceWindow;
+use super::window::SharedWindow;
+use crate::limiter::Refused;
 use flights::{Flights, Outcome};
 
 pub(crate) use error::{DocumentError, DocumentFault};
@@ -36,9 +38,9 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// Most fetches that are open at once.
 const SLOTS: usize = 16;
 /// Most fetches that one source causes in a minute.
-const PER_SOURCE: usize = 30;
+const PER_SOURCE: u32 = 30;
 /// Most fetches in a minute, from all sources together.
-const CEILING: usize = 300;
+const CEILING: u32 = 300;
 /// Most documents that are remembered.
 const REMEMBERED: usize = 1000;
 
@@ -52,7 +54,7 @@ pub(crate) struct MetadataDocuments {
     cache_bounds: (Duration, Duration),
     remembered: Cache<String, Remembered>,
     flights: Flights,
-    window: SourceWindow,
+    window: SharedWindow,
     slots: Semaphore,
 }
 
@@ -69,6 +71,7 @@ impl MetadataDocuments {
         config: &AuthzConfig,
         fetcher: GuardedFetcher,
         clock: SharedClock,
+        redis: Option<SharedRedis>,
     ) -> Option<Self> {
         config.cimd.then(|| Self {
             fetcher,
@@ -78,7 +81,7 @@ impl MetadataDocuments {
             cache_bounds: (config.cimd_cache_min, config.cimd_cache_max),
             remembered: Cache::new(REMEMBERED),
             flights: Flights::default(),
-            window: SourceWindow::new(PER_SOURCE, CEILING),
+            window: SharedWindow::new("documents", PER_SOURCE, CEILING, redis),
             slots: Semaphore::new(SLOTS),
         })
     }
@@ -118,9 +121,14 @@ impl MetadataDocuments {
         if let Some(client) = self.recall(url) {
             return Ok(Ok(client));
         }
-        self.window
-            .admit(source, self.clock.now())
-            .map_err(|retry_after| DocumentFault::TooMany { retry_after }.at(url))?;
+        let admitted = self.window.admit(source, self.clock.now()).await;
+        admitted.map_err(|refused| {
+            let fault = match refused {
+                Refused::Limit(retry_after) => DocumentFault::TooMany { retry_after },
+                Refused::Away(away) => DocumentFault::LimiterAway(away),
+            };
+            fault.at(url)
+        })?;
         Ok(self.fetch(url).await)
     }
 

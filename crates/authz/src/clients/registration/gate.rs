@@ -4,12 +4,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use portcullis_common::clock::Timestamp;
+use portcullis_common::redis::SharedRedis;
 
 use super::metadata::MetadataDigest;
-use crate::clients::window::SourceWindow;
+use crate::clients::window::SharedWindow;
+use crate::limiter::Refused;
 
 /// Most new clients in a minute, from all sources together.
-const CEILING: usize = 600;
+const CEILING: u32 = 600;
 /// How many equal registrations may wait for each other without others waiting too.
 const TURNS: usize = 64;
 
@@ -24,15 +26,15 @@ pub(crate) struct TooManyRegistrations {
 /// Counts new clients per source, and lets equal registrations pass one after the other.
 #[derive(Debug)]
 pub(crate) struct RegistrationGate {
-    window: SourceWindow,
+    window: SharedWindow,
     turns: Vec<tokio::sync::Mutex<()>>,
 }
 
 impl RegistrationGate {
     /// A gate that lets this many new clients of one source pass in a minute.
-    pub(crate) fn new(per_source: u32) -> Self {
+    pub(crate) fn new(per_source: u32, redis: Option<SharedRedis>) -> Self {
         Self {
-            window: SourceWindow::new(per_source as usize, CEILING),
+            window: SharedWindow::new("registrations", per_source, CEILING, redis),
             turns: std::iter::repeat_with(tokio::sync::Mutex::default)
                 .take(TURNS)
                 .collect(),
@@ -40,15 +42,21 @@ impl RegistrationGate {
     }
 
     /// Counts a new client, or refuses it.
-    pub(super) fn admit(&self, source: IpAddr, now: Timestamp) -> Result<(), TooManyRegistrations> {
-        self.window
-            .admit(source, now)
-            .map_err(|retry_after| TooManyRegistrations { retry_after })
+    pub(super) async fn admit(
+        &self,
+        source: IpAddr,
+        now: Timestamp,
+    ) -> Result<(), Refused<TooManyRegistrations>> {
+        let admitted = self.window.admit(source, now).await;
+        admitted.map_err(|refused| match refused {
+            Refused::Limit(retry_after) => Refused::Limit(TooManyRegistrations { retry_after }),
+            Refused::Away(away) => Refused::Away(away),
+        })
     }
 
     /// Takes back what was counted for a client that was not made.
-    pub(super) fn take_back(&self, source: IpAddr) {
-        self.window.take_back(source);
+    pub(super) async fn take_back(&self, source: IpAddr, now: Timestamp) {
+        self.window.take_back(source, now).await;
     }
 
     /// Waits for the turn of this metadata: of many equal registrations the first makes the client

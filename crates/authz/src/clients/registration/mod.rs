@@ -22,6 +22,7 @@ use portcullis_common::strict_json::{self, StrictJsonError};
 use serde_json::{Map, Value};
 
 use super::{ClientId, ClientIdError};
+use crate::limiter::{LimiterAway, Refused};
 use crate::state::AppState;
 use crate::store::{InsertRegistration, NewRegistration, RegistrationKind, StoreError};
 
@@ -67,6 +68,8 @@ pub(crate) enum RegistrationError {
     Metadata(#[from] MetadataError),
     #[error(transparent)]
     TooMany(#[from] TooManyRegistrations),
+    #[error(transparent)]
+    LimiterAway(#[from] LimiterAway),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -221,7 +224,11 @@ async fn insert(
     let now = state.clock().now();
     let is_counted = registrant.invitation.is_none();
     if is_counted {
-        state.registrations().admit(registrant.source, now)?;
+        match state.registrations().admit(registrant.source, now).await {
+            Ok(()) => {}
+            Err(Refused::Limit(error)) => return Err(error.into()),
+            Err(Refused::Away(error)) => return Err(error.into()),
+        }
     }
     let new = NewRegistration {
         client_id: client_id.clone(),
@@ -231,7 +238,10 @@ async fn insert(
     };
     let result = state.store().insert_registration(new, now).await;
     if is_counted && !matches!(result, Ok(InsertRegistration::Created)) {
-        state.registrations().take_back(registrant.source);
+        state
+            .registrations()
+            .take_back(registrant.source, now)
+            .await;
     }
     match result? {
         InsertRegistration::Created => Ok((client_id, now)),
