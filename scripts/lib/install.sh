@@ -20,6 +20,7 @@ missing_packages() {
     python3 -c 'import ensurepip' 2>/dev/null || printf 'python3 python3-venv '
     [ -e /etc/ssl/certs/ca-certificates.crt ] || printf 'ca-certificates '
     [ -n "$(postgres_bin)" ] || printf 'postgresql '
+    has redis-server || printf 'redis-server '
 }
 
 # The newest PostgreSQL of Debian's layout; nothing if there is none.

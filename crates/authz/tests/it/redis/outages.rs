@@ -56,10 +56,11 @@ async fn heals(redis: &mut TestRedis, fault: Fault) {
 }
 
 fn gauge(authz: &Authz) -> bool {
-    authz
-        .metrics
-        .encode()
-        .contains("portcullis_redis_degraded 1")
+    let text = authz.metrics.encode();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("portcullis_redis_degraded "));
+    line.unwrap().ends_with(" 1")
 }
 
 async fn limits_hold(fault: Fault) {
@@ -88,9 +89,9 @@ async fn limits_hold(fault: Fault) {
     let (logins, secrets, clients) = within(Duration::from_secs(20), all).await;
     for (statuses, passed, limit) in [(&logins, 403, 5), (&secrets, 401, 5), (&clients, 201, 20)] {
         let passed = how_many(statuses, passed);
-        // One wrong password at each replica came before.
+        // Two wrong passwords came before; a full Redis may still know both.
         assert!(
-            passed + 1 >= limit && passed <= 2 * limit,
+            passed + 2 >= limit && passed <= 2 * limit,
             "{fault:?} {statuses:?}"
         );
         assert_eq!(
@@ -115,7 +116,8 @@ async fn limits_hold(fault: Fault) {
     for replica in &replicas.both {
         let redis = replica.redis.as_ref().unwrap();
         within(Duration::from_secs(5), redis.keep_warm()).await;
-        assert!(!redis.is_degraded() && !gauge(replica), "{fault:?}");
+        let state = (redis.is_degraded(), gauge(replica));
+        assert_eq!(state, (false, false), "{fault:?}");
     }
     replicas.seconds_pass(3600);
     let statuses = replicas.at_once(60, register).await;
