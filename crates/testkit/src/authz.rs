@@ -259,7 +259,8 @@ impl Authz {
         Self::start_among(config, ManualClock::new(), 1, web.fetcher()).await
     }
 
-    async fn start_among(
+    /// Starts one of several that reach the same web.
+    pub async fn start_among(
         config: Config,
         clock: Arc<ManualClock>,
         seed: u64,

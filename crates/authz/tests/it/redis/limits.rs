@@ -1,8 +1,14 @@
 //! What is limited is limited for all replicas together.
 
-use portcullis_testkit::authz::{Authz, BASIC, WRITER};
+use std::sync::Arc;
+
+use portcullis_testkit::authz::{self, Authz, BASIC, WRITER};
+use portcullis_testkit::browser::{Ask, Browser};
+use portcullis_testkit::clock::ManualClock;
+use portcullis_testkit::database::TestDatabase;
 use portcullis_testkit::on_both_engines;
 use portcullis_testkit::redis::TestRedis;
+use portcullis_testkit::web::TestWeb;
 
 use super::{ATTACKER, ELSEWHERE, PASSWORD, Replicas, how_many, logs_in, registers, token};
 
@@ -50,15 +56,13 @@ on_both_engines! {
     }
 }
 
-async fn start() -> Option<(portcullis_testkit::database::TestDatabase, Replicas)> {
+async fn start() -> Option<(TestDatabase, Replicas)> {
     start_with_attempts(5).await
 }
 
-async fn start_with_attempts(
-    attempts: u32,
-) -> Option<(portcullis_testkit::database::TestDatabase, Replicas)> {
+async fn start_with_attempts(attempts: u32) -> Option<(TestDatabase, Replicas)> {
     let redis = TestRedis::start()?;
-    let database = portcullis_testkit::database::TestDatabase::sqlite();
+    let database = TestDatabase::sqlite();
     let replicas = Replicas::start_with(&database, redis, |config| {
         config.authz.login_attempts = attempts;
     });
@@ -182,13 +186,36 @@ async fn redis_learns_no_name_no_address_and_no_secret_and_keeps_deployments_apa
     for text in ["alice", "hunter2", BASIC.0, ATTACKER] {
         assert!(!keys.contains(text), "{keys}");
     }
-    let mut config = portcullis_testkit::authz::config(database.config());
+    let mut config = authz::config(database.config());
     config.redis = Some(replicas.redis.config());
     config.server.public_url = "https://other.test".to_owned();
-    let clock = std::sync::Arc::clone(&first.clock);
+    let clock = Arc::clone(&first.clock);
     let other = Authz::start_seeded(config, clock, 3).await;
     assert_eq!(
         token(&other, ATTACKER, (BASIC.0, "hunter2")).await.status,
         401
     );
+}
+
+#[tokio::test]
+async fn fetches_of_documents_are_counted_for_all_replicas() {
+    let Some(redis) = TestRedis::start() else {
+        return;
+    };
+    let (database, web) = (TestDatabase::sqlite(), TestWeb::start().await);
+    let mut config = authz::config(database.config());
+    config.redis = Some(redis.config());
+    let clock = ManualClock::new();
+    let mut fetched = 0;
+    for seed in [1, 2] {
+        let (config, clock) = (config.clone(), Arc::clone(&clock));
+        let replica = Authz::start_among(config, clock, seed, web.fetcher()).await;
+        for number in 0..20 {
+            let id = format!("https://client.test/{seed}-{number}.json");
+            let ask = Ask::of(&id, "https://client.test/cb").path();
+            let answer = Browser::at(&replica, ATTACKER).get(&ask).await;
+            fetched += usize::from(answer.status != 429);
+        }
+    }
+    assert_eq!((fetched, web.site.requests().len()), (30, 30));
 }
