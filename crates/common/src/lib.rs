@@ -15,6 +15,7 @@ pub mod jwks;
 pub mod jws;
 pub mod metrics;
 pub mod outbound;
+pub mod redis;
 pub mod resource_indicator;
 pub mod scope;
 pub mod secret;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -62,6 +63,7 @@ pub struct Metrics {
     valid_tokens: Counter,
     refusals: Family<OutcomeLabels, Counter>,
     tool_calls: Family<ToolLabels, Counter>,
+    redis_degraded: Gauge,
 }
 
 impl Metrics {
@@ -95,6 +97,12 @@ impl Metrics {
             "Calls of tools, by how they ended",
             tool_calls.clone(),
         );
+        let redis_degraded = Gauge::default();
+        registry.register(
+            "redis_degraded",
+            "1 while Redis is configured and away, else 0",
+            redis_degraded.clone(),
+        );
         Self {
             registry,
             requests,
@@ -103,6 +111,7 @@ impl Metrics {
             valid_tokens,
             refusals,
             tool_calls,
+            redis_degraded,
         }
     }
 
@@ -145,6 +154,11 @@ impl Metrics {
         self.tool_calls
             .get_or_create(&ToolLabels { tool, outcome })
             .inc();
+    }
+
+    /// Says whether Redis is away, so that replicas do not share what they should.
+    pub fn redis_degraded(&self, is_degraded: bool) {
+        self.redis_degraded.set(i64::from(is_degraded));
     }
 
     /// Everything as text.

@@ -13,6 +13,7 @@ use portcullis_common::entropy::SharedEntropy;
 use portcullis_common::fetch::{HttpFetcher, SharedFetcher};
 use portcullis_common::metrics::SharedMetrics;
 use portcullis_common::outbound::{GuardedFetcher, GuardedParts};
+use portcullis_common::redis::SharedRedis;
 use portcullis_resource::{ResourceParts, ResourceState};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,8 @@ pub struct Ambient {
     pub fetcher: SharedFetcher,
     /// How addresses that strangers name are fetched.
     pub guarded: GuardedFetcher,
+    /// What replicas share, if the configuration names a Redis.
+    pub redis: Option<SharedRedis>,
     /// What is counted.
     pub metrics: SharedMetrics,
 }
@@ -43,12 +46,16 @@ impl Ambient {
         let guarded = GuardedParts::of(config)
             .and_then(|parts| GuardedFetcher::new(parts, ca_file))
             .map_err(|error| StartError::Outbound(error.to_string()))?;
+        let metrics = SharedMetrics::default();
+        let redis = SharedRedis::of(config, Arc::clone(&metrics))
+            .map_err(|error| StartError::Outbound(format!("TLS to Redis: {error}")))?;
         Ok(Self {
+            redis,
             clock: Arc::new(portcullis_common::clock::SystemClock),
             entropy: Arc::new(portcullis_common::entropy::SystemEntropy),
             fetcher: Arc::new(fetcher),
             guarded,
-            metrics: SharedMetrics::default(),
+            metrics,
         })
     }
 }
@@ -86,6 +93,7 @@ pub struct App {
     limits: Limits,
     readiness: Readiness,
     metrics: Option<(TcpListener, Router)>,
+    redis: Option<SharedRedis>,
     shutdown: CancellationToken,
 }
 
@@ -137,6 +145,7 @@ impl App {
             limits,
             readiness,
             metrics,
+            redis: ambient.redis,
             shutdown,
         })
     }
@@ -164,7 +173,11 @@ impl App {
 
     /// Answers until `stop` is done, then drains and returns.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
-        let jobs = tokio::spawn(jobs(self.readiness.clone(), self.shutdown.clone()));
+        let jobs = tokio::spawn(jobs(
+            self.readiness.clone(),
+            self.redis,
+            self.shutdown.clone(),
+        ));
         let serving = server::serve(
             self.listener,
             self.router,
@@ -247,7 +260,7 @@ fn own_issuer_inside(role: Role, mut config: Config, address: SocketAddr) -> Con
 }
 
 /// What runs beside the requests, until the stop.
-async fn jobs(readiness: Readiness, shutdown: CancellationToken) {
+async fn jobs(readiness: Readiness, redis: Option<SharedRedis>, shutdown: CancellationToken) {
     let authz = async {
         if let Some(authz) = &readiness.authz {
             portcullis_authz::jobs::run(authz.clone(), shutdown.cancelled()).await;
@@ -262,5 +275,12 @@ async fn jobs(readiness: Readiness, shutdown: CancellationToken) {
             resource.keep_warm().await;
         }
     };
-    tokio::join!(authz, keys);
+    let shared = async {
+        let Some(redis) = &redis else { return };
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        while shutdown.run_until_cancelled(seconds.tick()).await.is_some() {
+            redis.keep_warm().await;
+        }
+    };
+    tokio::join!(authz, keys, shared);
 }

@@ -76,7 +76,7 @@ pub fn config(store: StoreConfig) -> Config {
             body_timeout: Duration::from_secs(30),
         },
         store,
-        redis_url: None,
+        redis: None,
         scopes: scopes(),
         authz: authz(issuer.clone(), &mcp),
         resource: resource(issuer, mcp),

@@ -15,6 +15,7 @@ use http::{HeaderValue, Method, Request};
 use portcullis::{Ambient, App};
 use portcullis_common::config::{Config, Role, Sources, load};
 use portcullis_common::metrics::SharedMetrics;
+use portcullis_common::redis::SharedRedis;
 use portcullis_resource::ResourceState;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -67,12 +68,14 @@ impl ProtectedServer {
         let clock = ManualClock::new();
         let issuer = issuers.first().unwrap().clone();
         let network = TestNetwork::new(issuers);
+        let metrics = SharedMetrics::default();
         let ambient = Ambient {
+            redis: SharedRedis::of(&config, Arc::clone(&metrics)).unwrap(),
             clock: Arc::clone(&clock) as _,
             entropy: SeededEntropy::new(1),
             fetcher: Arc::clone(&network) as _,
             guarded: no_web(),
-            metrics: SharedMetrics::default(),
+            metrics,
         };
         Self {
             app: App::open(Role::Resource, config, ambient).await.unwrap(),

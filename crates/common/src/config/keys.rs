@@ -119,7 +119,13 @@ pub const KEYS: &[Key] = &[
         "redis",
         "url",
         "",
-        "Redis for what replicas share; not built yet.",
+        "Redis for what replicas share: `redis://…`, or `rediss://…` for TLS.",
+    ),
+    key(
+        "redis",
+        "when_away",
+        "local",
+        "While Redis is away: `local` limits in each process alone, `refuse` answers 503.",
     ),
     key(
         "authz",

@@ -8,8 +8,8 @@ use url::Url;
 use super::raw::{Problem, Raw, Sources};
 use super::sections::{
     AuthzConfig, Config, IssuerConfig, JwksCacheConfig, LogConfig, LogFormat, MigrateMode,
-    OutboundConfig, Registration, ResourceConfig, ResourceDeclaration, ServerConfig,
-    SigningAlgorithm, StoreConfig,
+    OutboundConfig, RedisConfig, Registration, ResourceConfig, ResourceDeclaration, ServerConfig,
+    SigningAlgorithm, StoreConfig, WhenAway,
 };
 use super::{tables, values};
 use crate::issuer::{Issuer, is_loopback_host};
@@ -54,7 +54,7 @@ pub fn load(role: Role, sources: Sources<'_>) -> Result<Config, Vec<Problem>> {
     let config = (|| {
         Some(Config {
             store: store(&mut raw),
-            redis_url: raw.optional("redis", "url", values::text),
+            redis: redis(&mut raw),
             outbound: outbound(&mut raw),
             log: log(&mut raw),
             metrics_listen: raw.optional("metrics", "listen", values::address),
@@ -73,11 +73,7 @@ pub fn load(role: Role, sources: Sources<'_>) -> Result<Config, Vec<Problem>> {
 
 /// A setting without effect would be a promise that nobody keeps.
 fn not_built_yet(raw: &mut Raw<'_>) {
-    let keys = [
-        ("server", "tls_cert"),
-        ("server", "tls_key"),
-        ("redis", "url"),
-    ];
+    let keys = [("server", "tls_cert"), ("server", "tls_key")];
     for (section, name) in keys {
         if raw.is_set(section, name) {
             let text = "this version does not have it yet; remove it";
@@ -128,6 +124,15 @@ fn store(raw: &mut Raw<'_>) -> StoreConfig {
         values::choice(value, &modes)
     });
     StoreConfig { url, migrate }
+}
+
+fn redis(raw: &mut Raw<'_>) -> Option<RedisConfig> {
+    let choices = [("local", WhenAway::Local), ("refuse", WhenAway::Refuse)];
+    let when_away = raw.value("redis", "when_away", WhenAway::Local, |value| {
+        values::choice(value, &choices)
+    });
+    let url = raw.optional("redis", "url", values::redis)?;
+    Some(RedisConfig { url, when_away })
 }
 
 fn outbound(raw: &mut Raw<'_>) -> OutboundConfig {

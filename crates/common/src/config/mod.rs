@@ -16,8 +16,9 @@ pub use load::{Role, load};
 pub use raw::{Problem, Sources};
 pub use sections::{
     Authentication, AuthzConfig, ClientConfig, Config, GrantType, IssuerConfig, JwksCacheConfig,
-    LogConfig, LogFormat, MigrateMode, OutboundConfig, Registration, ResourceConfig,
+    LogConfig, LogFormat, MigrateMode, OutboundConfig, RedisConfig, Registration, ResourceConfig,
     ResourceDeclaration, ServerConfig, SigningAlgorithm, StoreConfig, TokenEndpointAuthMethod,
+    WhenAway,
 };
 pub use show::{Written, written};
 pub use tables::{check_redirect_uri, default_grants};

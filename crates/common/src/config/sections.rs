@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::issuer::Issuer;
+use crate::redis::RedisUrl;
 use crate::resource_indicator::ResourceIndicator;
 use crate::scope::{Scope, ScopeHierarchy};
 use crate::secret::ClientSecret;
@@ -18,8 +19,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// `[store]`
     pub store: StoreConfig,
-    /// `[redis] url`
-    pub redis_url: Option<String>,
+    /// `[redis]`; `None` without a URL.
+    pub redis: Option<RedisConfig>,
     /// `[[scopes]]`
     pub scopes: ScopeHierarchy,
     /// `[authz]`
@@ -71,6 +72,24 @@ pub enum MigrateMode {
     Auto,
     /// Refuse to start.
     Off,
+}
+
+/// What replicas share.
+#[derive(Clone, Debug)]
+pub struct RedisConfig {
+    /// Where it is, and how to log in there.
+    pub url: RedisUrl,
+    /// What to do about limits while it is away.
+    pub when_away: WhenAway,
+}
+
+/// What becomes of what is limited while Redis is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenAway {
+    /// Each process limits by itself, with the same numbers.
+    Local,
+    /// It is refused with 503.
+    Refuse,
 }
 
 /// The authorization server.

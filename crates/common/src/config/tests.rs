@@ -179,7 +179,34 @@ fn plain_http_is_for_loopback_and_for_internal_addresses() {
 
 #[test]
 fn what_is_not_built_yet_is_refused_by_name() {
-    assert!(problems("[redis]\nurl = 'redis://x'", &[])[0].contains("not have it yet"));
+    let problem = &problems("[server]\ntls_cert = 'chain.pem'", &[])[0];
+    assert!(problem.contains("not have it yet"), "{problem}");
+}
+
+#[test]
+fn redis_is_an_address_and_a_wrong_one_is_reported_with_the_rest_and_not_repeated() {
+    let config = read(
+        Role::Both,
+        "[redis]\nwhen_away = 'refuse'",
+        &[("PORTCULLIS_REDIS_URL", "redis://:hunter2@redis:6379/1")],
+    );
+    let redis = config.unwrap().redis.unwrap();
+    assert_eq!(redis.when_away, WhenAway::Refuse);
+    assert_eq!(format!("{redis:?}").find("hunter2"), None);
+    assert!(read(Role::Both, "", &[]).unwrap().redis.is_none());
+    let wrong = problems(
+        "[redis]\nurl = 'http://:hunter2@redis'\nwhen_away = 'hope'\n[server]\nlisten = 'x'",
+        &[],
+    );
+    assert_eq!(wrong.len(), 3, "{wrong:?}");
+    let url = wrong
+        .iter()
+        .find(|one| one.contains("[redis] url"))
+        .unwrap();
+    assert!(
+        url.contains("redis://") && !url.contains("hunter2"),
+        "{url}"
+    );
 }
 
 /// The part of the page about one section.

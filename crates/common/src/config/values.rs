@@ -8,6 +8,7 @@ use toml::Value;
 use url::Url;
 
 use crate::issuer::{Issuer, is_https_or_loopback};
+use crate::redis::RedisUrl;
 use crate::resource_indicator::ResourceIndicator;
 use crate::scope::{Scope, ScopeToken};
 
@@ -166,6 +167,11 @@ pub(super) fn public_url(value: &Value) -> Parsed<String> {
         return Err("leave out query, fragment and user".to_owned());
     }
     Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// Where Redis is. The refusal does not repeat the value, which may hold a password.
+pub(super) fn redis(value: &Value) -> Parsed<RedisUrl> {
+    RedisUrl::parse(&text(value)?).map_err(|error| error.to_string())
 }
 
 /// An http or https URL that only our own servers use.

@@ -12,9 +12,7 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Body as _;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls_platform_verifier::Verifier;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
@@ -115,22 +113,7 @@ pub struct GuardedFetcher {
 impl GuardedFetcher {
     /// Builds the fetcher; `ca_file` names a PEM file with authorities to trust beside the system's.
     pub fn new(parts: GuardedParts, ca_file: Option<&Path>) -> io::Result<Self> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let extra: Vec<CertificateDer<'static>> = match ca_file {
-            None => Vec::new(),
-            Some(path) => CertificateDer::pem_file_iter(path)
-                .and_then(Iterator::collect)
-                .map_err(io::Error::other)?,
-        };
-        let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(&provider))
-            .map_err(io::Error::other)?;
-        // TLS 1.2 and 1.3, the certificate checked for the name in the URL.
-        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .dangerous() // the name of the method; the platform's verifier is a strict one
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
+        let mut tls = super::tls(ca_file)?;
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
             parts: Arc::new(parts),

@@ -8,6 +8,7 @@ mod address;
 mod dial;
 mod guarded;
 mod resolve;
+mod tls;
 
 pub use address::AddressGuard;
 pub use dial::{Dialler, TcpDialler};
@@ -15,3 +16,4 @@ pub use guarded::{
     GuardedFetchError, GuardedFetcher, GuardedLimits, GuardedParts, GuardedResponse,
 };
 pub use resolve::{Resolver, ServerResolver, SystemResolver};
+pub(crate) use tls::tls;
