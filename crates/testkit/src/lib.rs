@@ -22,6 +22,7 @@ pub mod issuer;
 pub mod logs;
 pub mod network;
 pub mod outage;
+pub mod redis;
 pub mod resource;
 pub mod token;
 pub mod web;
