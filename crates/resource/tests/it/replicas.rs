@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use http::Method;
+use portcullis_common::config::SigningAlgorithm;
+use portcullis_testkit::issuer::key;
 use portcullis_testkit::redis::TestRedis;
 use portcullis_testkit::resource::{ProtectedServer, legacy, request, set};
 use serde_json::{Value, json};
@@ -211,12 +213,16 @@ async fn a_shared_key_set_that_is_broken_or_from_the_future_is_none() {
     assert_eq!(first.echo(&ann).await.status, 200);
     let name = redis.command("KEYS *jwks*").await;
     let name = name.lines().find(|line| line.contains("jwks:")).unwrap();
-    for wrong in ["x", "9999999999\\n{}", "1\\n{\"keys\":[]}", ""] {
-        let answer = redis
-            .command(&format!("SET {name} \"{}\"", wrong.replace('"', "\\\"")))
-            .await;
+    let old = json!({ "keys": [first.issuer.signing_key().public_jwk()] }).to_string();
+    let wrong = ["x", "", "1\n{\"keys\":[]}", &format!("9999999999\n{old}")];
+    for (number, wrong) in (1..).zip(wrong) {
+        let text = wrong.replace('"', "\\\"").replace('\n', "\\n");
+        let answer = redis.command(&format!("SET {name} \"{text}\"")).await;
         assert!(answer.contains("OK"), "{answer}");
-        second.clock.advance(Duration::from_mins(50));
+        let key = key(SigningAlgorithm::Es256, number);
+        first.issuer.publish([key.clone()]);
+        first.issuer.sign_with(key);
+        second.clock.advance(Duration::from_secs(11));
         let fresh = first.token().sign();
         assert_eq!(second.echo(&fresh).await.status, 200, "{wrong}");
     }
