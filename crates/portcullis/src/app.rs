@@ -128,6 +128,7 @@ impl App {
                         clock: ambient.clock,
                         fetcher: ambient.fetcher,
                         metrics: Arc::clone(&ambient.metrics),
+                        redis: ambient.redis.clone(),
                     };
                     Some(ResourceState::new(&config, parts)?)
                 }
@@ -164,6 +165,11 @@ impl App {
     /// The resource server, where it runs here.
     pub const fn resource(&self) -> Option<&ResourceState> {
         self.readiness.resource.as_ref()
+    }
+
+    /// What it shares with other replicas, where one is configured.
+    pub const fn redis(&self) -> Option<&SharedRedis> {
+        self.redis.as_ref()
     }
 
     /// Every route with all that stands in front of it, for a caller that brings its own

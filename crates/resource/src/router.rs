@@ -45,6 +45,7 @@ fn options(state: &ResourceState) -> McpOptions {
         allowed_hosts: config.allowed_hosts.clone(),
         allowed_origins: allowed_origins(config),
         max_body: config.max_body,
+        shared_sessions: state.shared_sessions(),
         shutdown: state.calls().streams().clone(),
         ..McpOptions::default()
     }

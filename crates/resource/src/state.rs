@@ -6,10 +6,11 @@ use portcullis_common::clock::SharedClock;
 use portcullis_common::config::{Config, ResourceConfig};
 use portcullis_common::fetch::SharedFetcher;
 use portcullis_common::metrics::SharedMetrics;
+use portcullis_common::redis::SharedRedis;
 use serde_json::{Value, json};
 
 use crate::drain::CallsUnderWay;
-use crate::guard::{Guard, GuardParts};
+use crate::guard::{Guard, GuardParts, SharedSessions};
 use crate::mcp::{Registry, RegistryError, RegistryOptions, tools};
 
 /// What the resource server is built from beside its configuration.
@@ -21,6 +22,8 @@ pub struct ResourceParts {
     pub fetcher: SharedFetcher,
     /// Where calls are counted.
     pub metrics: SharedMetrics,
+    /// What replicas share, where there are several.
+    pub redis: Option<SharedRedis>,
 }
 
 /// The resource server. Cloning shares everything.
@@ -34,6 +37,7 @@ struct Inner {
     registry: Arc<Registry>,
     guard: Guard,
     calls: CallsUnderWay,
+    shared_sessions: Option<SharedSessions>,
 }
 
 /// Why the resource server cannot take calls.
@@ -52,6 +56,7 @@ impl ResourceState {
             settings: settings(config),
         })?;
         let registry = Arc::new(registry.counted_in(Arc::clone(&parts.metrics)));
+        let shared_sessions = parts.redis.clone().map(SharedSessions::new);
         let guard = Guard::new(
             &config.resource,
             GuardParts {
@@ -59,6 +64,7 @@ impl ResourceState {
                 clock: parts.clock,
                 fetcher: parts.fetcher,
                 metrics: parts.metrics,
+                redis: parts.redis,
                 policy: Box::new(Arc::clone(&registry)),
             },
         );
@@ -68,6 +74,7 @@ impl ResourceState {
             registry,
             guard,
             calls: CallsUnderWay::default(),
+            shared_sessions,
         })))
     }
 
@@ -87,6 +94,10 @@ impl ResourceState {
 
     pub(crate) fn public_url(&self) -> &str {
         &self.0.public_url
+    }
+
+    pub(crate) fn shared_sessions(&self) -> Option<SharedSessions> {
+        self.0.shared_sessions.clone()
     }
 
     pub(crate) fn calls(&self) -> &CallsUnderWay {

@@ -23,6 +23,11 @@ impl TestNetwork {
         })
     }
 
+    /// The issuers in it.
+    pub fn issuers(&self) -> &[TestIssuer] {
+        &self.issuers
+    }
+
     /// Every address that was asked for, in order.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()

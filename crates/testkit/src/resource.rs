@@ -63,11 +63,26 @@ impl ProtectedServer {
 
     /// One that trusts these issuers.
     pub async fn start_among(issuers: Vec<TestIssuer>, change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = config(&issuers);
-        change(&mut config);
         let clock = ManualClock::new();
         let issuer = issuers.first().unwrap().clone();
         let network = TestNetwork::new(issuers);
+        Self::open(clock, issuer, network, change).await
+    }
+
+    /// Another replica of it: same clock, same world.
+    pub async fn replica(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let (clock, network) = (Arc::clone(&self.clock), Arc::clone(&self.network));
+        Self::open(clock, self.issuer.clone(), network, change).await
+    }
+
+    async fn open(
+        clock: Arc<ManualClock>,
+        issuer: TestIssuer,
+        network: Arc<TestNetwork>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let mut config = config(network.issuers());
+        change(&mut config);
         let metrics = SharedMetrics::default();
         let ambient = Ambient {
             redis: SharedRedis::of(&config, Arc::clone(&metrics)).unwrap(),
@@ -88,6 +103,11 @@ impl ProtectedServer {
     /// The production state.
     pub fn state(&self) -> &ResourceState {
         self.app.resource().unwrap()
+    }
+
+    /// What it shares with other replicas, if its configuration says so.
+    pub fn redis(&self) -> Option<&SharedRedis> {
+        self.app.redis()
     }
 
     /// The draft of a good token of the first issuer: a person's, with both scopes.

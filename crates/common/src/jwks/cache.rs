@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
-use super::{KeySet, KeySource};
+use super::{KeySet, KeySource, LoadedKeys};
 use crate::clock::{SharedClock, Timestamp};
 use crate::config::JwksCacheConfig;
 use crate::issuer::Issuer;
@@ -214,12 +214,18 @@ impl Inner {
 
     async fn fetch(&self) {
         let loaded = self.source.load().await;
-        let failed = loaded.is_err();
+        // A set that is as old as ours may get says that the issuer did not answer.
+        let failed = !matches!(&loaded, Ok(loaded) if loaded.age < self.config.ttl);
         match loaded {
-            Ok(set) => {
-                let fetched_at = self.clock.now();
-                self.copy.store(Some(Arc::new(Copy { set, fetched_at })));
-                tracing::debug!(issuer = %self.issuer, "key set fetched");
+            Ok(LoadedKeys { set, age }) => {
+                let fetched_at = self.clock.now().minus(age);
+                // The copy of another replica may be older than ours. What the issuer itself says
+                // counts in any case, also after the clock was set back.
+                let own = self.copy.load_full();
+                if age.is_zero() || own.is_none_or(|own| own.fetched_at <= fetched_at) {
+                    self.copy.store(Some(Arc::new(Copy { set, fetched_at })));
+                }
+                tracing::debug!(issuer = %self.issuer, ?age, "key set fetched");
             }
             Err(error) => {
                 tracing::warn!(

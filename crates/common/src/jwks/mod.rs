@@ -5,8 +5,10 @@
 
 mod cache;
 mod key_set;
+mod shared;
 mod source;
 
 pub use cache::{Freshness, JwksCache, KeyLookup};
 pub use key_set::{JwkSetError, KeySet};
-pub use source::{DiscoveryError, KeySource, PublishedKeys};
+pub use shared::SharedKeys;
+pub use source::{DiscoveryError, KeySource, LoadedKeys, PublishedKeys};

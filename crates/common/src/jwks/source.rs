@@ -16,7 +16,7 @@ use crate::strict_json;
 /// Largest metadata document, in bytes.
 const MAX_METADATA: usize = 64 * 1024;
 /// Largest key set, in bytes.
-const MAX_KEY_SET: usize = 256 * 1024;
+pub(super) const MAX_KEY_SET: usize = 256 * 1024;
 
 /// Why an issuer's keys could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,24 @@ pub enum DiscoveryError {
 #[async_trait]
 pub trait KeySource: Send + Sync + Debug {
     /// Fetches the set.
-    async fn load(&self) -> Result<KeySet, DiscoveryError>;
+    async fn load(&self) -> Result<LoadedKeys, DiscoveryError>;
+}
+
+/// A set that was fetched, maybe by somebody else and a while ago.
+#[derive(Debug)]
+pub struct LoadedKeys {
+    /// The set.
+    pub set: KeySet,
+    /// How long ago the issuer gave it away.
+    pub age: Duration,
+}
+
+impl LoadedKeys {
+    /// A set that has just come from the issuer.
+    pub const fn fresh(set: KeySet) -> Self {
+        let age = Duration::ZERO;
+        Self { set, age }
+    }
 }
 
 /// The keys that an issuer publishes over HTTP.
@@ -72,6 +89,20 @@ impl PublishedKeys {
             issuer,
             fetcher,
             timeout,
+        }
+    }
+
+    /// The set, and the document it stands in.
+    pub(super) async fn load_document(&self) -> Result<(KeySet, Vec<u8>), DiscoveryError> {
+        let (url, metadata) = self.metadata().await?;
+        let url = self.jwks_uri(&url, &metadata)?;
+        let document = self
+            .fetch(&url, MAX_KEY_SET)
+            .await
+            .map_err(DiscoveryError::KeySet)?;
+        match KeySet::parse(&document) {
+            Ok(set) => Ok((set, document)),
+            Err(cause) => Err(DiscoveryError::BadKeySet { url, cause }),
         }
     }
 
@@ -161,16 +192,8 @@ impl PublishedKeys {
 
 #[async_trait]
 impl KeySource for PublishedKeys {
-    async fn load(&self) -> Result<KeySet, DiscoveryError> {
-        let (url, document) = self.metadata().await?;
-        let jwks_uri = self.jwks_uri(&url, &document)?;
-        let document = self
-            .fetch(&jwks_uri, MAX_KEY_SET)
-            .await
-            .map_err(DiscoveryError::KeySet)?;
-        KeySet::parse(&document).map_err(|cause| DiscoveryError::BadKeySet {
-            url: jwks_uri,
-            cause,
-        })
+    async fn load(&self) -> Result<LoadedKeys, DiscoveryError> {
+        let (set, _) = self.load_document().await?;
+        Ok(LoadedKeys::fresh(set))
     }
 }

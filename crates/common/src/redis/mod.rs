@@ -108,10 +108,14 @@ impl SharedRedis {
 
     /// The value of a key, if it has one.
     pub async fn find(&self, key: &str) -> Result<Option<Vec<u8>>, Away> {
-        match self.command(cmd("GET").arg(self.0.key(key))).await? {
-            Value::BulkString(bytes) => Ok(Some(bytes)),
-            _ => Ok(None),
-        }
+        Ok(bytes(self.command(cmd("GET").arg(self.0.key(key))).await?))
+    }
+
+    /// The value of a key, if it has one, which then lives for `life` from now on.
+    pub async fn find_and_keep(&self, key: &str, life: Duration) -> Result<Option<Vec<u8>>, Away> {
+        let mut command = cmd("GETEX");
+        command.arg(self.0.key(key)).arg("PX").arg(millis(life));
+        Ok(bytes(self.command(&command).await?))
     }
 
     /// Sets a key; it ends by itself after `life`, which is at least a millisecond.
@@ -280,6 +284,13 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis())
         .unwrap_or(u64::MAX)
         .max(1)
+}
+
+fn bytes(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        _ => None,
+    }
 }
 
 fn number(value: &Value) -> Option<i64> {

@@ -79,7 +79,7 @@ where
             };
             let mut answer = inner.call(permitted.request).await?;
             keep_private(answer.headers_mut(), surface);
-            guard.note_answer(&permitted.token, answer.headers());
+            guard.note_answer(&permitted.token, answer.headers()).await;
             // An answer of known length is there already; only a stream can outlive the token.
             Ok(match permitted.lease {
                 Some(left) if answer.body().size_hint().exact().is_none() => {

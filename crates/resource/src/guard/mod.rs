@@ -15,6 +15,7 @@ mod operation;
 mod places;
 mod refusal;
 mod sessions;
+mod shared_sessions;
 
 pub use body::ParsedBody;
 pub use caller::{Caller, Principal};
@@ -24,6 +25,7 @@ pub use layer::{GuardLayer, GuardService};
 pub use operation::{Operation, OperationPolicy, Requirement, ScopeForEverything};
 pub use refusal::Refusal;
 pub use sessions::SESSIONS_PER_CALLER;
+pub use shared_sessions::{SESSION_IDLE, SharedSessions};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,11 +36,12 @@ use http::request::Parts;
 use http::{HeaderMap, Request};
 use http_body_util::Full;
 use portcullis_common::clock::{SharedClock, SystemClock};
-use portcullis_common::config::{Config, ResourceConfig};
+use portcullis_common::config::{Config, IssuerConfig, ResourceConfig};
 use portcullis_common::correlation::CorrelationId;
 use portcullis_common::fetch::{FetcherError, HttpFetcher, SharedFetcher};
-use portcullis_common::jwks::{JwksCache, PublishedKeys};
+use portcullis_common::jwks::{JwksCache, KeySource, PublishedKeys, SharedKeys};
 use portcullis_common::metrics::{self, SharedMetrics};
+use portcullis_common::redis::SharedRedis;
 use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::{Scope, ScopeHierarchy};
 use portcullis_common::token::{TokenError, TokenVerifier, VerifiedAccessToken, VerifierSettings};
@@ -75,6 +78,8 @@ pub struct GuardParts {
     pub fetcher: SharedFetcher,
     /// Where refusals are counted.
     pub metrics: SharedMetrics,
+    /// What replicas share, where there are several.
+    pub redis: Option<SharedRedis>,
     /// What each operation takes.
     pub policy: Box<dyn OperationPolicy>,
 }
@@ -83,10 +88,9 @@ impl Guard {
     /// Builds the guard; nothing is fetched yet.
     pub fn new(config: &ResourceConfig, parts: GuardParts) -> Self {
         let issuers = config.authorization_servers.iter().map(|issuer| {
-            let fetcher = Arc::clone(&parts.fetcher);
-            let source = PublishedKeys::new(issuer.clone(), fetcher, config.jwks.timeout);
             let clock = Arc::clone(&parts.clock);
-            let keys = JwksCache::new(issuer.issuer.clone(), config.jwks, Box::new(source), clock);
+            let source = key_source(issuer, config, &parts);
+            let keys = JwksCache::new(issuer.issuer.clone(), config.jwks, source, clock);
             (issuer.clone(), keys)
         });
         let verifier = TokenVerifier::new(VerifierSettings {
@@ -104,7 +108,7 @@ impl Guard {
                 max_bytes: config.max_body,
             },
             verifier,
-            sessions: Sessions::default(),
+            sessions: Sessions::new(parts.redis.map(SharedSessions::new), parts.clock),
             metrics: parts.metrics,
             policy: parts.policy,
         }))
@@ -114,13 +118,17 @@ impl Guard {
     /// fetched over HTTP.
     pub fn of_system(config: &Config, policy: impl OperationPolicy) -> Result<Self, FetcherError> {
         let fetcher = HttpFetcher::new(config.outbound.ca_file.as_deref())?;
+        let metrics = SharedMetrics::default();
+        let redis = SharedRedis::of(config, Arc::clone(&metrics))
+            .map_err(|error| FetcherError::Tls(error.to_string()))?;
         Ok(Self::new(
             &config.resource,
             GuardParts {
                 hierarchy: config.scopes.clone(),
                 clock: Arc::new(SystemClock),
                 fetcher: Arc::new(fetcher),
-                metrics: SharedMetrics::default(),
+                metrics,
+                redis,
                 policy: Box::new(policy),
             },
         ))
@@ -178,7 +186,8 @@ impl Guard {
         let message = surface.message(&head, body.parse(surface)?)?;
         message.check_headers(&head.headers)?;
         // 6. Sessions belong to the subject and client that began them.
-        guard.sessions.check(&mut head.headers, &message, &token)?;
+        let sessions = &guard.sessions;
+        sessions.check(&mut head.headers, &message, &token).await?;
         // 7. The scopes of this very operation.
         if let Some(operation) = message.operation() {
             self.check_requirement(&operation, &caller)?;
@@ -254,9 +263,9 @@ impl Guard {
     }
 
     /// Remembers who began the session that the inner service has just opened, if it has.
-    pub(crate) fn note_answer(&self, token: &VerifiedAccessToken, answer: &HeaderMap) {
+    pub(crate) async fn note_answer(&self, token: &VerifiedAccessToken, answer: &HeaderMap) {
         if answer.contains_key(&sessions::SESSION) {
-            self.0.sessions.note(token, answer);
+            self.0.sessions.note(token, answer).await;
         }
     }
 }
@@ -267,6 +276,23 @@ pub(crate) struct Permitted {
     pub(crate) token: Arc<VerifiedAccessToken>,
     /// How long its answer may last, where that is as long as the reader likes.
     pub(crate) lease: Option<Duration>,
+}
+
+/// Where the keys of an issuer come from.
+fn key_source(
+    issuer: &IssuerConfig,
+    config: &ResourceConfig,
+    parts: &GuardParts,
+) -> Box<dyn KeySource> {
+    let fetcher = Arc::clone(&parts.fetcher);
+    let own = PublishedKeys::new(issuer.clone(), fetcher, config.jwks.timeout);
+    match parts.redis.clone() {
+        None => Box::new(own),
+        Some(redis) => {
+            let cache = (config.jwks, Arc::clone(&parts.clock));
+            Box::new(SharedKeys::new(own, &issuer.issuer, redis, cache))
+        }
+    }
 }
 
 /// The id under which this request stands in the logs; the outermost layer made it.

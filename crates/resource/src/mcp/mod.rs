@@ -10,6 +10,7 @@ mod guide;
 mod registry;
 mod schema;
 mod server;
+mod session_store;
 mod sessions;
 mod shared;
 mod tool;

@@ -14,6 +14,7 @@ use rmcp::model::{
     ResourceContents, Role, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
 };
 use rmcp::service::RequestContext;
+use rmcp::transport::streamable_http_server::session::store::SessionStore;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{RoleServer, ServerHandler};
 use serde_json::{Map, Value, json};
@@ -24,7 +25,7 @@ use super::schema::shorten;
 use super::sessions::{BoundedSessions, SessionLimits};
 use super::tool::{Effect, RegisteredTool};
 use super::{CallOutcome, Registry, documents, guide};
-use crate::guard::{Caller, SESSIONS_PER_CALLER};
+use crate::guard::{Caller, SESSION_IDLE, SESSIONS_PER_CALLER, SharedSessions};
 
 /// How long a client may keep a list: it changes only when the server is replaced.
 const LIST_TTL: Duration = Duration::from_mins(5);
@@ -59,6 +60,8 @@ pub struct McpOptions {
     pub max_body: usize,
     /// How many sessions of older revisions there may be.
     pub sessions: SessionLimits,
+    /// What replicas share of sessions, where there are several.
+    pub shared_sessions: Option<SharedSessions>,
     /// Cancelled when the server stops; ends sessions and open streams.
     pub shutdown: CancellationToken,
 }
@@ -74,8 +77,9 @@ impl Default for McpOptions {
             sessions: SessionLimits {
                 all: 10_000,
                 per_caller: SESSIONS_PER_CALLER,
-                idle: Duration::from_mins(5),
+                idle: SESSION_IDLE,
             },
+            shared_sessions: None,
             shutdown: CancellationToken::new(),
         }
     }
@@ -91,7 +95,7 @@ pub fn service(registry: Arc<Registry>, options: &McpOptions) -> McpEndpoint {
 /// It serves 2026-07-28 without state and the older revisions with sessions, on one path, and
 /// expects the guard in front of it.
 pub fn endpoint<S: ServerHandler>(server: Arc<S>, options: &McpOptions) -> McpEndpoint<S> {
-    let sessions = BoundedSessions::new(options.sessions);
+    let sessions = BoundedSessions::new(options.sessions, options.shared_sessions.clone());
     StreamableHttpService::new(
         move || Ok(Arc::clone(&server)),
         Arc::new(sessions),
@@ -113,13 +117,18 @@ fn transport(options: &McpOptions) -> StreamableHttpServerConfig {
         .allowed_origins
         .iter()
         .map(|origin| with_port(origin));
-    StreamableHttpServerConfig::default()
+    let mut config = StreamableHttpServerConfig::default()
         .with_json_response(true)
         .with_allowed_hosts(hosts)
         .with_allowed_origins(origins)
         .enforce_origin_validation()
         .with_max_request_body_bytes(options.max_body.saturating_add(BODY_SLACK))
-        .with_cancellation_token(options.shutdown.clone())
+        .with_cancellation_token(options.shutdown.clone());
+    config.session_store = options
+        .shared_sessions
+        .clone()
+        .map(|shared| -> Arc<dyn SessionStore> { Arc::new(shared) });
+    config
 }
 
 /// The transport would refuse `example.com` where `example.com:443` is listed; which port counts is

@@ -8,9 +8,11 @@ use futures_core::Stream;
 use rmcp::model::{ClientJsonRpcMessage, GetExtensions as _, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_server::SessionManager;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
-use rmcp::transport::streamable_http_server::session::{ServerSseMessage, SessionId};
+use rmcp::transport::streamable_http_server::session::{
+    RestoreOutcome, ServerSseMessage, SessionId,
+};
 
-use crate::guard::Caller;
+use crate::guard::{Caller, SharedSessions};
 
 /// Sessions in memory, at most so many in all and so many of one caller.
 ///
@@ -23,6 +25,8 @@ pub struct BoundedSessions {
     /// Open sessions, oldest first.
     open: Mutex<VecDeque<OpenSession>>,
     limits: SessionLimits,
+    /// Where other replicas learn that one ended.
+    shared: Option<SharedSessions>,
 }
 
 /// How many sessions there may be, and for how long.
@@ -48,7 +52,7 @@ type Owner = (String, String, Option<String>);
 
 impl BoundedSessions {
     /// No session yet, and at most so many.
-    pub fn new(limits: SessionLimits) -> Self {
+    pub fn new(limits: SessionLimits, shared: Option<SharedSessions>) -> Self {
         let mut inner = LocalSessionManager::default();
         inner.session_config.keep_alive = Some(limits.idle);
         inner.session_config.init_timeout = Some(Duration::from_secs(10));
@@ -56,6 +60,7 @@ impl BoundedSessions {
             inner: Arc::new(inner),
             open: Mutex::default(),
             limits,
+            shared,
         }
     }
 
@@ -94,7 +99,13 @@ impl BoundedSessions {
     /// Ends a session aside: one that hangs must not keep a new one waiting.
     fn end(&self, id: SessionId) {
         let sessions = Arc::clone(&self.inner);
+        let shared = self.shared.clone();
         tokio::spawn(async move {
+            if let Some(shared) = shared
+                && shared.end(&id).await.is_err()
+            {
+                tracing::debug!("the end of a session is not shared: Redis is away");
+            }
             if let Err(error) = sessions.close_session(&id).await {
                 tracing::debug!(%error, "the oldest session did not end cleanly");
             }
@@ -137,6 +148,19 @@ impl SessionManager for BoundedSessions {
             self.end(oldest);
         }
         self.inner.initialize_session(id, message).await
+    }
+
+    async fn restore_session(
+        &self,
+        id: SessionId,
+    ) -> Result<RestoreOutcome<Self::Transport>, Self::Error> {
+        let outcome = self.inner.restore_session(Arc::clone(&id)).await?;
+        if matches!(outcome, RestoreOutcome::Restored(_))
+            && let Some(oldest) = self.admit(id)
+        {
+            self.end(oldest);
+        }
+        Ok(outcome)
     }
 
     async fn has_session(&self, id: &SessionId) -> Result<bool, Self::Error> {

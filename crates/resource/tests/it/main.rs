@@ -18,6 +18,7 @@ mod metadata;
 mod modern;
 mod openapi;
 mod pipeline;
+mod replicas;
 mod rest;
 mod sessions;
 mod sockets;
