@@ -33,7 +33,7 @@ pub(crate) enum Command {
     /// Run the resource server alone
     Resource,
     /// Bring the database schema up to date
-    Migrate,
+    Migrate(Migrate),
     /// Ask the running server whether it is ready; for container checks
     Health(Health),
     /// Register, list, show, remove and invite clients
@@ -52,6 +52,14 @@ pub(crate) enum Command {
     /// Check and show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Migrate {
+    /// The database was just restored from a backup: refuse every code, refresh token, session and
+    /// invitation in it, because they may have been used or ended since
+    #[arg(long)]
+    pub(crate) restored: bool,
 }
 
 #[derive(Debug, Args)]

@@ -32,11 +32,12 @@ macro_rules! same_on_both {
     };
 }
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     same_on_both!(1, "0001_clients_keys_and_change_counters"),
     same_on_both!(2, "0002_people_and_grants"),
     same_on_both!(3, "0003_revoked_tokens"),
     same_on_both!(4, "0004_registered_clients"),
+    same_on_both!(5, "0005_restores"),
 ];
 
 const HISTORY: &str = "

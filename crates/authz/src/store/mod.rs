@@ -20,6 +20,7 @@ mod postgres;
 mod refresh_tokens;
 mod registered_clients;
 mod registrations;
+mod restores;
 mod revoked_tokens;
 mod sessions;
 mod signing_keys;

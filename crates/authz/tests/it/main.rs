@@ -25,6 +25,7 @@ mod registration_clients;
 mod registration_management;
 mod registration_people;
 mod resource_indicators;
+mod restore;
 mod revocation;
 mod scopes;
 mod step_outages;
