@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Resource,
     /// Bring the database schema up to date
     Migrate(Migrate),
+    /// Copy everything from one store into an empty one, such as SQLite into PostgreSQL
+    Copy(Copy),
     /// Ask the running server whether it is ready; for container checks
     Health(Health),
     /// Register, list, show, remove and invite clients
@@ -60,6 +62,27 @@ pub(crate) struct Migrate {
     /// invitation in it, because they may have been used or ended since
     #[arg(long)]
     pub(crate) restored: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Copy {
+    /// The store to copy, as in [store] url; without it the one of the configuration
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: Option<String>,
+    /// The store to copy to, which nobody has used yet
+    #[arg(
+        long,
+        value_name = "URL",
+        required_unless_present = "to_file",
+        conflicts_with = "to_file"
+    )]
+    pub(crate) to: Option<String>,
+    /// A file with the URL to copy to, so that its password is not seen in the list of processes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to_file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -23,6 +23,7 @@ pub mod logs;
 pub mod network;
 pub mod outage;
 pub mod resource;
+pub mod rows;
 pub mod token;
 pub mod web;
 pub mod website;

@@ -40,6 +40,14 @@ const MIGRATIONS: [Migration; 5] = [
     same_on_both!(5, "0005_restores"),
 ];
 
+/// Every table that a migration makes, those that are referred to before those that refer to them.
+pub(super) fn tables() -> impl Iterator<Item = &'static str> {
+    MIGRATIONS
+        .iter()
+        .flat_map(|migration| migration.sqlite.lines())
+        .filter_map(|line| line.strip_prefix("CREATE TABLE ")?.strip_suffix(" ("))
+}
+
 const HISTORY: &str = "
     CREATE TABLE IF NOT EXISTS schema_migrations (
         version    BIGINT NOT NULL PRIMARY KEY,

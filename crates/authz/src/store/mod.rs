@@ -10,6 +10,7 @@ mod authorization_requests;
 mod changes;
 mod clients;
 mod codes;
+mod copy;
 mod engine;
 mod error;
 mod files;
@@ -37,6 +38,7 @@ pub(crate) use approvals::{Decision, RecordApproval, RememberedConsent};
 pub use changes::ChangeCounters;
 pub use clients::{InsertClient, RemoveClient};
 pub(crate) use codes::{CodeRecord, FindCode, RedeemCode, Redemption};
+pub use copy::{CopiedTable, CopyError, copy};
 pub use error::{SchemaError, StoreError};
 pub(crate) use grants::{EndGrant, GrantEnd, GrantRecord};
 pub(crate) use refresh_tokens::{

@@ -8,6 +8,7 @@ mod client_secrets;
 mod clients;
 mod code_exchange;
 mod consent;
+mod copy;
 mod cross_origin;
 mod foreign_clients;
 mod grant_outages;

@@ -2,6 +2,7 @@
 
 mod client;
 mod config;
+mod copy;
 mod doctor;
 mod greeting;
 mod health;
@@ -65,6 +66,7 @@ pub async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result
         Command::Authz => serve::run(context, Role::Authz).await,
         Command::Resource => serve::run(context, Role::Resource).await,
         Command::Migrate(options) => migrate(context, &options).await,
+        Command::Copy(options) => copy::run(context, options).await,
         Command::Health(options) => health::run(context, options).await,
         Command::Client(command) => client::run(context, command).await,
         Command::User(command) => user::run(context, command).await,
