@@ -34,6 +34,16 @@ pub(crate) enum Command {
     Resource,
     /// Bring the database schema up to date
     Migrate(Migrate),
+    /// Back a SQLite store up into a new file, also beside a running server
+    Backup {
+        /// The file to make
+        file: PathBuf,
+    },
+    /// Put a backup in the place of the SQLite store; no server may run on it
+    Restore {
+        /// The file that `backup` made
+        file: PathBuf,
+    },
     /// Copy everything from one store into an empty one, such as SQLite into PostgreSQL
     Copy(Copy),
     /// Ask the running server whether it is ready; for container checks

@@ -110,7 +110,7 @@ pub(super) async fn check(url: &StoreUrl) -> Result<(), StoreError> {
 }
 
 /// What stands in the history: version and checksum.
-type Applied = (i64, String);
+pub(super) type Applied = (i64, String);
 
 /// The migrations that are not in the history.
 fn missing(history: Vec<Applied>) -> Result<impl Iterator<Item = &'static Migration>, SchemaError> {
@@ -136,6 +136,12 @@ fn missing(history: Vec<Applied>) -> Result<impl Iterator<Item = &'static Migrat
     }))
 }
 
+/// Whether a history is one that this program, or an earlier one, can have written.
+pub(super) fn is_known(history: &[Applied]) -> Result<bool, SchemaError> {
+    let applied = MIGRATIONS.len() - missing(history.to_vec())?.count();
+    Ok(applied == history.len() && !history.is_empty())
+}
+
 impl Migration {
     /// Of both texts, so that it does not depend on the engine.
     fn checksum(&self) -> String {
@@ -156,7 +162,9 @@ const INSERT_HISTORY: &str = "
     INSERT INTO schema_migrations (version, name, checksum, applied_at)
     VALUES ($1, $2, $3, $4)";
 
-async fn sqlite_history(connection: &mut SqliteConnection) -> Result<Vec<Applied>, StoreError> {
+pub(super) async fn sqlite_history(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<Applied>, StoreError> {
     Ok(sqlx::query_as(SELECT_HISTORY).fetch_all(connection).await?)
 }
 

@@ -7,6 +7,7 @@
 mod accounts;
 mod approvals;
 mod authorization_requests;
+mod backup;
 mod changes;
 mod clients;
 mod codes;
@@ -35,6 +36,7 @@ use portcullis_common::config::{MigrateMode, StoreConfig};
 
 pub(crate) use accounts::{ChangeAccount, FirstStart, InsertAccount};
 pub(crate) use approvals::{Decision, RecordApproval, RememberedConsent};
+pub use backup::{BackupError, backup, restore};
 pub use changes::ChangeCounters;
 pub use clients::{InsertClient, RemoveClient};
 pub(crate) use codes::{CodeRecord, FindCode, RedeemCode, Redemption};

@@ -104,6 +104,17 @@ pub(super) async fn connect_alone(path: &Path) -> Result<Option<SqliteConnection
     }
 }
 
+/// Opens a file that is there for reading, beside whoever writes to it.
+pub(super) async fn connect_for_reading(path: &Path) -> Result<SqliteConnection, StoreError> {
+    Ok(common_options(path).read_only(true).connect().await?)
+}
+
+/// Opens a file that nobody writes to, and leaves no trace beside it.
+pub(super) async fn connect_unshared(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let options = common_options(path).read_only(true).immutable(true);
+    Ok(options.connect().await?)
+}
+
 fn common_options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)

@@ -4,6 +4,7 @@
 
 mod access_tokens;
 mod authorize;
+mod backup;
 mod client_secrets;
 mod clients;
 mod code_exchange;
@@ -32,5 +33,6 @@ mod scopes;
 mod step_outages;
 mod store;
 mod token_endpoint;
+mod upgrade;
 mod userinfo;
 mod verify;

@@ -1,5 +1,6 @@
 //! One file per command. Each ends with exit code 0, or 1 and a sentence that says what to do.
 
+mod backup;
 mod client;
 mod config;
 mod copy;
@@ -66,6 +67,8 @@ pub async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result
         Command::Authz => serve::run(context, Role::Authz).await,
         Command::Resource => serve::run(context, Role::Resource).await,
         Command::Migrate(options) => migrate(context, &options).await,
+        Command::Backup { file } => backup::back_up(context, &file).await,
+        Command::Restore { file } => backup::restore(context, &file).await,
         Command::Copy(options) => copy::run(context, options).await,
         Command::Health(options) => health::run(context, options).await,
         Command::Client(command) => client::run(context, command).await,
