@@ -1,12 +1,13 @@
 # Shared by every script: where we are, how to speak, how to stop what we started.
-# Sourced, never run. Leaves the caller in the root of the repository.
+# Sourced, never run. Leaves the caller in the root of the repository; HERE is where it stood.
 # shellcheck shell=sh
 
 set -eu
+HERE=$PWD
 cd "$(dirname "$0")/.."
 ROOT=$PWD
 TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
-export ROOT TARGET
+export HERE ROOT TARGET
 
 say() { printf '%s\n' "$*"; }
 warn() { printf '%s\n' "$*" >&2; }

@@ -26,6 +26,11 @@ data_survives() {
     scripts/stack stop && scripts/stack stop && scripts/stack clean && scripts/stack start &&
         answers 200 "$STACK_PUBLIC_URL/token" -u "$CLIENT_ID:$CLIENT_SECRET" -d grant_type=client_credentials
 }
+backup_comes_back() {
+    scripts/backup --stack --dir "$WORK/backups" >"$WORK/backup" && ! scripts/restore --stack "$(cat "$WORK/backup")" &&
+        scripts/stack stop authz && scripts/restore --stack "$(cat "$WORK/backup")" && scripts/stack start authz &&
+        answers 200 "$STACK_PUBLIC_URL/token" -u "$CLIENT_ID:$CLIENT_SECRET" -d grant_type=client_credentials
+}
 nothing_is_left() {
     scripts/stack reset && [ ! -e "$STACK_CERTS" ] && [ ! -e "$STACK_SECRETS" ] && [ ! -e "$STACK_HOME/data" ] && scripts/stack reset
 }
@@ -59,6 +64,7 @@ life_of_the_stack() {
     check "a process that is not ours is never ended" stranger_lives_on
     check "logs are shown" scripts/stack logs nginx
     check "data survive stop, clean and start" data_survives
+    check "a backup comes back, but not under a running server" backup_comes_back
     check "reset leaves nothing, and can be repeated" nothing_is_left
     check "wrong usage is exit 2" wrong_usage
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -51,6 +51,21 @@ pub enum NotReady {
     Unconfirmed,
 }
 
+/// Whoever looks into why people had to log in again finds it in the log of every start.
+async fn warn_of_restore(store: &Store) -> Result<(), StoreError> {
+    let Some(restored_at) = store.find_last_restore().await? else {
+        return Ok(());
+    };
+    let since = Duration::from_secs(restored_at.seconds().unsigned_abs());
+    let restored_at = UNIX_EPOCH.checked_add(since).map(httpdate::fmt_http_date);
+    tracing::warn!(
+        restored_at,
+        "the store was restored from a backup: grants and sessions of before have ended, and \
+         people log in again"
+    );
+    Ok(())
+}
+
 /// What every request shares: configuration, clock, random source, store, and in memory the keys
 /// and clients that the hot path needs. Cloning is cheap.
 #[derive(Clone, Debug)]
@@ -90,6 +105,7 @@ impl AppState {
         let sealing = Sealing::new(config.authz.key_encryption_key.as_ref())?;
         let policy = KeyPolicy::new(&config.authz);
         let store = Store::open(&config.store, clock.as_ref()).await?;
+        warn_of_restore(&store).await?;
         let documents =
             MetadataDocuments::new(&config.authz, fetcher, Arc::clone(&clock), redis.clone());
         let clients = ClientDirectory::new(&config.authz.clients, store.clone(), documents)?;

@@ -33,7 +33,19 @@ pub(crate) enum Command {
     /// Run the resource server alone
     Resource,
     /// Bring the database schema up to date
-    Migrate,
+    Migrate(Migrate),
+    /// Back a SQLite store up into a new file, also beside a running server
+    Backup {
+        /// The file to make
+        file: PathBuf,
+    },
+    /// Put a backup in the place of the SQLite store; no server may run on it
+    Restore {
+        /// The file that `backup` made
+        file: PathBuf,
+    },
+    /// Copy everything from one store into an empty one, such as SQLite into PostgreSQL
+    Copy(Copy),
     /// Ask the running server whether it is ready; for container checks
     Health(Health),
     /// Register, list, show, remove and invite clients
@@ -52,6 +64,35 @@ pub(crate) enum Command {
     /// Check and show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Migrate {
+    /// The database was just restored from a backup: refuse every code, refresh token, session and
+    /// invitation in it, because they may have been used or ended since
+    #[arg(long)]
+    pub(crate) restored: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Copy {
+    /// The store to copy, as in [store] url; without it the one of the configuration
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: Option<String>,
+    /// The store to copy to, which nobody has used yet
+    #[arg(
+        long,
+        value_name = "URL",
+        required_unless_present = "to_file",
+        conflicts_with = "to_file"
+    )]
+    pub(crate) to: Option<String>,
+    /// A file with the URL to copy to, so that its password is not seen in the list of processes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to_file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

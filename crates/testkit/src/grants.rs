@@ -189,9 +189,9 @@ impl People {
         let nonce = nonce.map_or("NULL".to_owned(), |nonce| format!("'{nonce}'"));
         let grant = format!(
             "INSERT INTO grants (grant_id, account_id, client_id, resource, scope, auth_time,
-                 created_at, expires_at)
+                 created_at, expires_at, era)
              VALUES ('{grant_id}', '{ALICE}', '{client_id}', '{resource}', '{scope}', {}, {now},
-                 {grant_end})",
+                 {grant_end}, (SELECT COALESCE(MAX(era), 0) FROM restores))",
             now - 60
         );
         self.database.execute(&grant).await;

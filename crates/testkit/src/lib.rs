@@ -24,6 +24,7 @@ pub mod network;
 pub mod outage;
 pub mod redis;
 pub mod resource;
+pub mod rows;
 pub mod token;
 pub mod web;
 pub mod website;

@@ -64,8 +64,9 @@ const HOLD_SESSION: &str = "
 
 const INSERT_GRANT: &str = "
     INSERT INTO grants
-        (grant_id, account_id, client_id, resource, scope, auth_time, created_at, expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        (grant_id, account_id, client_id, resource, scope, auth_time, created_at, expires_at,
+         era)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, (SELECT COALESCE(MAX(era), 0) FROM restores))";
 
 const INSERT_CODE: &str = "
     INSERT INTO authorization_codes

@@ -55,7 +55,7 @@ pub(crate) struct GrantRecord {
     pub(crate) auth_time: Timestamp,
     /// No refresh token outlives this.
     pub(crate) expires_at: Timestamp,
-    /// Whether it has ended before its time.
+    /// Whether it has ended before its time, or came out of a backup.
     pub(crate) is_ended: bool,
     pub(crate) subject: Subject,
 }
@@ -88,6 +88,7 @@ row! {
         auth_time: i64,
         grant_expires_at: i64,
         ended_at: Option<i64>,
+        is_of_this_era: i64,
         account_id: String,
         username: String,
         email: Option<String>,
@@ -102,6 +103,8 @@ macro_rules! grant_columns {
     () => {
         "g.grant_id, g.client_id, g.resource, g.scope, g.auth_time,
          g.expires_at AS grant_expires_at, g.ended_at,
+         (SELECT COUNT(*) WHERE g.era = (SELECT COALESCE(MAX(era), 0) FROM restores))
+             AS is_of_this_era,
          a.account_id, a.username, a.email, a.email_verified, a.role, a.state"
     };
 }
@@ -119,6 +122,7 @@ macro_rules! grant_still_stands {
                     AND g.scope = $5
                     AND g.ended_at IS NULL
                     AND g.expires_at > $1
+                    AND g.era = (SELECT COALESCE(MAX(era), 0) FROM restores)
                     AND a.state = 'enabled')"
     };
 }
@@ -154,7 +158,7 @@ impl TryFrom<GrantRow> for GrantRecord {
             scope: row.scope.parse().map_err(|_| contradiction("scope"))?,
             auth_time: Timestamp::from_seconds(row.auth_time),
             expires_at: Timestamp::from_seconds(row.grant_expires_at),
-            is_ended: row.ended_at.is_some(),
+            is_ended: row.ended_at.is_some() || row.is_of_this_era == 0,
             subject: Subject {
                 account_id: AccountId::from_stored(row.account_id),
                 username: row.username,

@@ -32,12 +32,21 @@ macro_rules! same_on_both {
     };
 }
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     same_on_both!(1, "0001_clients_keys_and_change_counters"),
     same_on_both!(2, "0002_people_and_grants"),
     same_on_both!(3, "0003_revoked_tokens"),
     same_on_both!(4, "0004_registered_clients"),
+    same_on_both!(5, "0005_restores"),
 ];
+
+/// Every table that a migration makes, those that are referred to before those that refer to them.
+pub(super) fn tables() -> impl Iterator<Item = &'static str> {
+    MIGRATIONS
+        .iter()
+        .flat_map(|migration| migration.sqlite.lines())
+        .filter_map(|line| line.strip_prefix("CREATE TABLE ")?.strip_suffix(" ("))
+}
 
 const HISTORY: &str = "
     CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -101,7 +110,7 @@ pub(super) async fn check(url: &StoreUrl) -> Result<(), StoreError> {
 }
 
 /// What stands in the history: version and checksum.
-type Applied = (i64, String);
+pub(super) type Applied = (i64, String);
 
 /// The migrations that are not in the history.
 fn missing(history: Vec<Applied>) -> Result<impl Iterator<Item = &'static Migration>, SchemaError> {
@@ -127,6 +136,12 @@ fn missing(history: Vec<Applied>) -> Result<impl Iterator<Item = &'static Migrat
     }))
 }
 
+/// Whether a history is one that this program, or an earlier one, can have written.
+pub(super) fn is_known(history: &[Applied]) -> Result<bool, SchemaError> {
+    let applied = MIGRATIONS.len() - missing(history.to_vec())?.count();
+    Ok(applied == history.len() && !history.is_empty())
+}
+
 impl Migration {
     /// Of both texts, so that it does not depend on the engine.
     fn checksum(&self) -> String {
@@ -147,7 +162,9 @@ const INSERT_HISTORY: &str = "
     INSERT INTO schema_migrations (version, name, checksum, applied_at)
     VALUES ($1, $2, $3, $4)";
 
-async fn sqlite_history(connection: &mut SqliteConnection) -> Result<Vec<Applied>, StoreError> {
+pub(super) async fn sqlite_history(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<Applied>, StoreError> {
     Ok(sqlx::query_as(SELECT_HISTORY).fetch_all(connection).await?)
 }
 

@@ -7,9 +7,11 @@
 mod accounts;
 mod approvals;
 mod authorization_requests;
+mod backup;
 mod changes;
 mod clients;
 mod codes;
+mod copy;
 mod engine;
 mod error;
 mod files;
@@ -20,6 +22,7 @@ mod postgres;
 mod refresh_tokens;
 mod registered_clients;
 mod registrations;
+mod restores;
 mod revoked_tokens;
 mod sessions;
 mod signing_keys;
@@ -33,9 +36,11 @@ use portcullis_common::config::{MigrateMode, StoreConfig};
 
 pub(crate) use accounts::{ChangeAccount, FirstStart, InsertAccount};
 pub(crate) use approvals::{Decision, RecordApproval, RememberedConsent};
+pub use backup::{BackupError, backup, restore};
 pub use changes::ChangeCounters;
 pub use clients::{InsertClient, RemoveClient};
 pub(crate) use codes::{CodeRecord, FindCode, RedeemCode, Redemption};
+pub use copy::{CopiedTable, CopyError, copy};
 pub use error::{SchemaError, StoreError};
 pub(crate) use grants::{EndGrant, GrantEnd, GrantRecord};
 pub(crate) use refresh_tokens::{

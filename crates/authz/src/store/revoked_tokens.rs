@@ -28,7 +28,7 @@ impl Store {
     }
 
     /// Whether an access token still stands: not revoked itself, and the grant it came from, if it
-    /// came from one, neither ended nor of a disabled account.
+    /// came from one, neither ended nor out of a backup nor of a disabled account.
     pub(crate) async fn access_token_stands(
         &self,
         jti: &str,
@@ -47,6 +47,7 @@ impl Store {
                            JOIN accounts a ON a.account_id = g.account_id
                           WHERE g.grant_id = $2
                             AND g.ended_at IS NULL
+                            AND g.era = (SELECT COALESCE(MAX(era), 0) FROM restores)
                             AND a.state = 'enabled') AS standing",
             )
             .bind(jti)

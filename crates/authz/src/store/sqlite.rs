@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use sqlx::{ConnectOptions as _, SqliteConnection};
 
@@ -14,6 +15,8 @@ use super::{StoreError, files};
 
 /// How long to wait for somebody else's lock before the store counts as not available.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Long enough for a command beside the server, and a server does not go away by itself.
+const ALONE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Readers per core: measured best, beyond that threads only take turns.
 const READERS_PER_CORE: u32 = 2;
 
@@ -85,6 +88,31 @@ pub(super) async fn connect_for_writing(path: &Path) -> Result<SqliteConnection,
             result => return result,
         }
     }
+}
+
+/// Opens a file that is there for writing, and keeps every other process from opening it as long as
+/// the connection lives; `None` if one has it open.
+pub(super) async fn connect_alone(path: &Path) -> Result<Option<SqliteConnection>, StoreError> {
+    let options = writing_options(path)
+        // In write-ahead logging whoever has the file open holds a lock of it all the time.
+        .locking_mode(SqliteLockingMode::Exclusive)
+        .busy_timeout(ALONE_TIMEOUT);
+    match options.connect().await.map_err(StoreError::from) {
+        Ok(connection) => Ok(Some(connection)),
+        Err(StoreError::Unavailable(cause)) if cause.contains("locked") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens a file that is there for reading, beside whoever writes to it.
+pub(super) async fn connect_for_reading(path: &Path) -> Result<SqliteConnection, StoreError> {
+    Ok(common_options(path).read_only(true).connect().await?)
+}
+
+/// Opens a file that nobody writes to, and leaves no trace beside it.
+pub(super) async fn connect_unshared(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let options = common_options(path).read_only(true).immutable(true);
+    Ok(options.connect().await?)
 }
 
 fn common_options(path: &Path) -> SqliteConnectOptions {

@@ -4,10 +4,12 @@
 
 mod access_tokens;
 mod authorize;
+mod backup;
 mod client_secrets;
 mod clients;
 mod code_exchange;
 mod consent;
+mod copy;
 mod cross_origin;
 mod foreign_clients;
 mod grant_outages;
@@ -26,10 +28,12 @@ mod registration_clients;
 mod registration_management;
 mod registration_people;
 mod resource_indicators;
+mod restore;
 mod revocation;
 mod scopes;
 mod step_outages;
 mod store;
 mod token_endpoint;
+mod upgrade;
 mod userinfo;
 mod verify;

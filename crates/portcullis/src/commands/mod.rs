@@ -1,7 +1,9 @@
 //! One file per command. Each ends with exit code 0, or 1 and a sentence that says what to do.
 
+mod backup;
 mod client;
 mod config;
+mod copy;
 mod doctor;
 mod greeting;
 mod health;
@@ -13,10 +15,10 @@ mod user;
 use std::path::Path;
 
 use portcullis_authz::store::{self, Store};
-use portcullis_common::clock::SystemClock;
+use portcullis_common::clock::{Clock as _, SystemClock};
 use portcullis_common::config::{Config, Role};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Migrate};
 use crate::output::Output;
 use crate::settings::{self, Environment};
 
@@ -64,7 +66,10 @@ pub async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result
         Command::Serve => serve::run(context, Role::Both).await,
         Command::Authz => serve::run(context, Role::Authz).await,
         Command::Resource => serve::run(context, Role::Resource).await,
-        Command::Migrate => migrate(context).await,
+        Command::Migrate(options) => migrate(context, &options).await,
+        Command::Backup { file } => backup::back_up(context, &file).await,
+        Command::Restore { file } => backup::restore(context, &file).await,
+        Command::Copy(options) => copy::run(context, options).await,
         Command::Health(options) => health::run(context, options).await,
         Command::Client(command) => client::run(context, command).await,
         Command::User(command) => user::run(context, command).await,
@@ -75,9 +80,17 @@ pub async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result
     }
 }
 
-async fn migrate(context: Context<'_>) -> Result<(), Failure> {
+async fn migrate(context: Context<'_>, options: &Migrate) -> Result<(), Failure> {
     let config = context.config(Role::Both)?;
     store::migrate(&config.store, &SystemClock).await?;
     context.output.line("The schema is up to date.");
+    if options.restored {
+        let store = context.store(&config).await?;
+        store.mark_restored(SystemClock.now()).await?;
+        store.close().await;
+        context.output.line(
+            "Grants, sessions and invitations of the backup have ended; people log in again.",
+        );
+    }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The binary as its users run it: a process with arguments, an environment and a folder.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod backup;
 mod terminal;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -132,6 +133,9 @@ fn every_command_explains_itself_and_wrong_usage_is_exit_code_2() {
         "authz",
         "resource",
         "migrate",
+        "backup",
+        "restore",
+        "copy",
         "health",
         "client",
         "client add",
