@@ -1,26 +1,33 @@
-//! What is counted, in the text format of OpenMetrics. The registry is handed in, not global.
+//! What is counted. The registry is handed in, not global.
 //!
 //! Every label has a bounded set of values: routes as they were declared, names of registered
 //! tools, our own words for outcomes. Nothing that a stranger sends becomes a label.
+
+mod exposition;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+pub use exposition::Exposition;
 
 /// The metrics as they are passed around.
 pub type SharedMetrics = Arc<Metrics>;
 
-/// The media type of [`Metrics::encode`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// The outcome of a token that passed every check.
 pub const VALID: &str = "valid";
+
+/// The error of an answer, as an extension of it: a code of a specification or a word of our own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorCode(pub &'static str);
 
 /// Upper bounds of the histograms, in seconds: from a call answered out of memory to a stuck one.
 const BUCKETS: [f64; 12] = [
@@ -37,6 +44,24 @@ struct RequestLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EndpointLabels {
     endpoint: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrorLabels {
+    endpoint: String,
+    error: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartLabels {
+    part: &'static str,
+    /// Empty where the part is no issuer's; the issuers are those of the configuration.
+    issuer: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -57,6 +82,8 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Timings,
+    errors: Family<ErrorLabels, Counter>,
+    parts: Family<PartLabels, Gauge>,
     token_validations: Family<OutcomeLabels, Counter>,
     /// The one of them that nearly every call counts.
     valid_tokens: Counter,
@@ -70,6 +97,14 @@ impl Metrics {
         let mut registry = Registry::with_prefix("portcullis");
         let requests = Family::default();
         let durations = Timings::new_with_constructor(|| Histogram::new(BUCKETS));
+        let errors = Family::default();
+        let parts = Family::default();
+        let build = Family::<BuildLabels, Gauge>::default();
+        build
+            .get_or_create_owned(&BuildLabels {
+                version: env!("CARGO_PKG_VERSION"),
+            })
+            .set(1);
         let token_validations = Family::<OutcomeLabels, Counter>::default();
         let valid_tokens = token_validations.get_or_create_owned(&OutcomeLabels { outcome: VALID });
         let refusals = Family::default();
@@ -80,6 +115,17 @@ impl Metrics {
             "Time from the request head to the answer head",
             durations.clone(),
         );
+        registry.register(
+            "errors",
+            "Answers that refuse or fail, by the code of the error",
+            errors.clone(),
+        );
+        registry.register(
+            "ready",
+            "Whether a part can do its work: 1 or 0, asked when the metrics are read",
+            parts.clone(),
+        );
+        registry.register("build_info", "The version that runs", build);
         registry.register(
             "token_validations",
             "Access tokens presented, by what was found",
@@ -99,6 +145,8 @@ impl Metrics {
             registry,
             requests,
             durations,
+            errors,
+            parts,
             token_validations,
             valid_tokens,
             refusals,
@@ -120,6 +168,27 @@ impl Metrics {
         self.durations
             .get_or_create(&labels)
             .observe(took.as_secs_f64());
+    }
+
+    /// Counts an answer that refuses or fails; `error` is what its [`ErrorCode`] says, else what its
+    /// status says.
+    pub fn error(&self, endpoint: &str, error: Option<ErrorCode>, status: StatusCode) {
+        let error = match error {
+            Some(ErrorCode(word)) => word,
+            None => word_of(status),
+        };
+        let endpoint = endpoint.to_owned();
+        self.errors
+            .get_or_create(&ErrorLabels { endpoint, error })
+            .inc();
+    }
+
+    /// Notes whether a part can do its work; `issuer` is empty where the part is no issuer's.
+    pub fn ready(&self, part: &'static str, issuer: &str, is_ready: bool) {
+        let issuer = issuer.to_owned();
+        self.parts
+            .get_or_create(&PartLabels { part, issuer })
+            .set(is_ready.into());
     }
 
     /// Counts a token that was presented.
@@ -147,12 +216,15 @@ impl Metrics {
             .inc();
     }
 
-    /// Everything as text.
-    pub fn encode(&self) -> String {
+    /// Everything, written down.
+    pub fn encode(&self, exposition: Exposition) -> String {
         let mut buffer = String::new();
-        match text::encode(&mut buffer, &self.registry) {
-            Ok(()) => buffer,
-            Err(fmt::Error) => String::new(),
+        if let Err(fmt::Error) = text::encode(&mut buffer, &self.registry) {
+            return String::new();
+        }
+        match exposition {
+            Exposition::OpenMetrics => buffer,
+            Exposition::Text => exposition::as_text(&buffer),
         }
     }
 }
@@ -166,6 +238,18 @@ impl Default for Metrics {
 impl fmt::Debug for Metrics {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Metrics")
+    }
+}
+
+/// What an answer without a code of its own is counted under: pages have none.
+fn word_of(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+        StatusCode::TOO_MANY_REQUESTS => "too_many_requests",
+        StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",
+        _ if status.is_server_error() => "server_error",
+        _ => "refused",
     }
 }
 
@@ -188,11 +272,32 @@ mod tests {
         let strange = http::Method::from_bytes(b"BREW").unwrap();
         metrics.request("/token", &strange, 405, Duration::from_millis(2));
         metrics.tool_call("echo", "done");
-        let text = metrics.encode();
+        let text = metrics.encode(Exposition::OpenMetrics);
         let line =
             "portcullis_http_requests_total{endpoint=\"/token\",method=\"other\",status=\"405\"} 1";
         assert!(text.contains(line), "{text}");
         assert!(text.contains("portcullis_tool_calls_total{tool=\"echo\",outcome=\"done\"} 1"));
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn an_error_is_counted_under_its_code_and_one_without_under_what_its_status_means() {
+        let metrics = Metrics::new();
+        let code = Some(ErrorCode("invalid_grant"));
+        metrics.error("/token", code, StatusCode::BAD_REQUEST);
+        metrics.error("/login", None, StatusCode::FORBIDDEN);
+        metrics.error("/login", None, StatusCode::BAD_GATEWAY);
+        metrics.ready("store", "", true);
+        metrics.ready("issuer_keys", "https://as.example", false);
+        let text = metrics.encode(Exposition::Text);
+        for line in [
+            "portcullis_errors_total{endpoint=\"/token\",error=\"invalid_grant\"} 1",
+            "portcullis_errors_total{endpoint=\"/login\",error=\"refused\"} 1",
+            "portcullis_errors_total{endpoint=\"/login\",error=\"server_error\"} 1",
+            "portcullis_ready{part=\"store\",issuer=\"\"} 1",
+            "portcullis_ready{part=\"issuer_keys\",issuer=\"https://as.example\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} is missing: {text}");
+        }
     }
 }

@@ -126,7 +126,7 @@ impl App {
             },
             shutdown: shutdown.clone(),
         };
-        let metrics = bind_metrics(&config, &ambient.metrics).await?;
+        let metrics = bind_metrics(&config, &ambient.metrics, &readiness).await?;
         let front = Front::new(&config.server, &*ambient.entropy, ambient.metrics);
         let router = server::layer(routes(&readiness), front);
         let limits = Limits::from(&config.server);
@@ -202,16 +202,15 @@ impl App {
 async fn bind_metrics(
     config: &Config,
     metrics: &SharedMetrics,
+    readiness: &Readiness,
 ) -> Result<Option<(TcpListener, Router)>, StartError> {
     let Some(address) = config.metrics_listen else {
         return Ok(None);
     };
     let bind = |cause| StartError::Bind { address, cause };
     let listener = TcpListener::bind(address).await.map_err(bind)?;
-    Ok(Some((
-        listener,
-        server::metrics_router(Arc::clone(metrics)),
-    )))
+    let router = server::metrics_router(Arc::clone(metrics), readiness.clone());
+    Ok(Some((listener, router)))
 }
 
 /// All routes of this process.

@@ -21,7 +21,7 @@ use portcullis_common::config::ServerConfig;
 use portcullis_common::correlation::{CORRELATION_HEADER, CorrelationId, CorrelationIds};
 use portcullis_common::entropy::Entropy;
 use portcullis_common::issuer::is_loopback_host;
-use portcullis_common::metrics::SharedMetrics;
+use portcullis_common::metrics::{ErrorCode, SharedMetrics};
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -151,12 +151,17 @@ impl Front {
         add_headers(self, &arrival.id, &mut response);
         let status = response.status();
         let endpoint = arrival.endpoint.as_ref();
+        let endpoint = endpoint.map_or("other", MatchedPath::as_str);
         self.0.metrics.request(
-            endpoint.map_or("other", MatchedPath::as_str),
+            endpoint,
             &arrival.method,
             status.as_u16(),
             arrival.began.elapsed(),
         );
+        let error = response.extensions().get::<ErrorCode>().copied();
+        if error.is_some() || status.is_client_error() || status.is_server_error() {
+            self.0.metrics.error(endpoint, error, status);
+        }
         let line = arrival.line;
         arrival
             .span
