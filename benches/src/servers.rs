@@ -116,5 +116,7 @@ fn caller(scopes: Scope) -> Caller {
         email_verified: None,
         expires_at: Timestamp::from_seconds(SystemClock.now().seconds() + 3600),
         correlation_id: "bench".to_owned(),
+        trace: None,
+        request_trace: None,
     }
 }

@@ -21,3 +21,4 @@ pub mod secret;
 pub mod strict_json;
 pub mod telemetry;
 pub mod token;
+pub mod trace;

@@ -89,6 +89,7 @@ pub struct Metrics {
     valid_tokens: Counter,
     refusals: Family<OutcomeLabels, Counter>,
     tool_calls: Family<ToolLabels, Counter>,
+    spans: Family<OutcomeLabels, Counter>,
 }
 
 impl Metrics {
@@ -109,6 +110,11 @@ impl Metrics {
         let valid_tokens = token_validations.get_or_create_owned(&OutcomeLabels { outcome: VALID });
         let refusals = Family::default();
         let tool_calls = Family::default();
+        let spans = Family::<OutcomeLabels, Counter>::default();
+        // There from the start: an alert on drops must see the first one.
+        for outcome in ["sent", "refused", "dropped"] {
+            drop(spans.get_or_create(&OutcomeLabels { outcome }));
+        }
         registry.register("http_requests", "Requests answered", requests.clone());
         registry.register(
             "http_request_duration_seconds",
@@ -141,6 +147,11 @@ impl Metrics {
             "Calls of tools, by how they ended",
             tool_calls.clone(),
         );
+        registry.register(
+            "trace_spans",
+            "Spans, by what became of them",
+            spans.clone(),
+        );
         Self {
             registry,
             requests,
@@ -151,6 +162,7 @@ impl Metrics {
             valid_tokens,
             refusals,
             tool_calls,
+            spans,
         }
     }
 
@@ -216,6 +228,13 @@ impl Metrics {
             .inc();
     }
 
+    /// Counts spans: `sent`, `refused` by the collector, or `dropped` here.
+    pub fn spans(&self, outcome: &'static str, number: u64) {
+        self.spans
+            .get_or_create(&OutcomeLabels { outcome })
+            .inc_by(number);
+    }
+
     /// Everything, written down.
     pub fn encode(&self, exposition: Exposition) -> String {
         let mut buffer = String::new();
@@ -254,7 +273,7 @@ fn word_of(status: StatusCode) -> &'static str {
 }
 
 /// Methods are free text on the wire; unknown ones share a label.
-fn method_label(method: &http::Method) -> &'static str {
+pub fn method_label(method: &http::Method) -> &'static str {
     let known = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"];
     known
         .into_iter()

@@ -13,6 +13,7 @@ use portcullis_common::entropy::SharedEntropy;
 use portcullis_common::fetch::{HttpFetcher, SharedFetcher};
 use portcullis_common::metrics::SharedMetrics;
 use portcullis_common::outbound::{GuardedFetcher, GuardedParts};
+use portcullis_common::trace::{self, Collector, Exporter, ExporterParts, Tracer};
 use portcullis_resource::{ResourceParts, ResourceState};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,8 @@ pub struct Ambient {
     pub guarded: GuardedFetcher,
     /// What is counted.
     pub metrics: SharedMetrics,
+    /// How spans reach a collector; `None` where nothing may be sent.
+    pub collector: Option<HttpFetcher>,
 }
 
 impl Ambient {
@@ -46,6 +49,7 @@ impl Ambient {
         Ok(Self {
             clock: Arc::new(portcullis_common::clock::SystemClock),
             entropy: Arc::new(portcullis_common::entropy::SystemEntropy),
+            collector: Some(fetcher.clone()),
             fetcher: Arc::new(fetcher),
             guarded,
             metrics: SharedMetrics::default(),
@@ -86,6 +90,7 @@ pub struct App {
     limits: Limits,
     readiness: Readiness,
     metrics: Option<(TcpListener, Router)>,
+    exporter: Option<Exporter>,
     shutdown: CancellationToken,
 }
 
@@ -103,6 +108,7 @@ impl App {
         let address = listener.local_addr().map_err(bind)?;
         let shutdown = CancellationToken::new();
         let config = Arc::new(own_issuer_inside(role, config, address));
+        let (tracer, exporter) = spans(role, &config, &ambient);
         let readiness = Readiness {
             authz: match role {
                 Role::Both | Role::Authz => {
@@ -119,6 +125,7 @@ impl App {
                         clock: ambient.clock,
                         fetcher: ambient.fetcher,
                         metrics: Arc::clone(&ambient.metrics),
+                        tracer: tracer.clone(),
                     };
                     Some(ResourceState::new(&config, parts)?)
                 }
@@ -127,7 +134,7 @@ impl App {
             shutdown: shutdown.clone(),
         };
         let metrics = bind_metrics(&config, &ambient.metrics, &readiness).await?;
-        let front = Front::new(&config.server, &*ambient.entropy, ambient.metrics);
+        let front = Front::new(&config.server, &*ambient.entropy, ambient.metrics, tracer);
         let router = server::layer(routes(&readiness), front);
         let limits = Limits::from(&config.server);
         Ok(Self {
@@ -137,6 +144,7 @@ impl App {
             limits,
             readiness,
             metrics,
+            exporter,
             shutdown,
         })
     }
@@ -187,7 +195,17 @@ impl App {
                 server::serve(listener, router, self.limits, self.shutdown.clone()).await;
             }
         };
+        let served = CancellationToken::new();
+        let exporting = self.exporter.map(|exporter| {
+            let served = served.clone().cancelled_owned();
+            tokio::spawn(exporter.run(served))
+        });
         tokio::join!(serving, metrics, stopping);
+        // The last requests have their spans too.
+        served.cancel();
+        if let Some(exporting) = exporting {
+            let _ended = exporting.await;
+        }
         if jobs.await.is_err() {
             tracing::error!("a background job ended in a panic");
         }
@@ -196,6 +214,25 @@ impl App {
         }
         tracing::info!("stopped");
     }
+}
+
+/// What begins spans, and the job that sends them; nothing where no collector is configured.
+fn spans(role: Role, config: &Config, ambient: &Ambient) -> (Tracer, Option<Exporter>) {
+    let (Some(otlp), Some(fetcher)) = (&config.otlp, &ambient.collector) else {
+        return (Tracer::default(), None);
+    };
+    let (tracer, exporter) = trace::start(ExporterParts {
+        service: match role {
+            Role::Both => "portcullis",
+            Role::Authz => "portcullis-authz",
+            Role::Resource => "portcullis-resource",
+        },
+        collector: Collector::new(otlp.clone(), fetcher.clone()),
+        clock: Arc::clone(&ambient.clock),
+        entropy: Arc::clone(&ambient.entropy),
+        metrics: Arc::clone(&ambient.metrics),
+    });
+    (tracer, Some(exporter))
 }
 
 /// The metrics have a listener of their own, so that they are never on the public host.

@@ -6,6 +6,7 @@ use portcullis_common::clock::SharedClock;
 use portcullis_common::config::{Config, ResourceConfig};
 use portcullis_common::fetch::SharedFetcher;
 use portcullis_common::metrics::SharedMetrics;
+use portcullis_common::trace::Tracer;
 use serde_json::{Value, json};
 
 use crate::drain::CallsUnderWay;
@@ -21,6 +22,8 @@ pub struct ResourceParts {
     pub fetcher: SharedFetcher,
     /// Where calls are counted.
     pub metrics: SharedMetrics,
+    /// What begins a span for each call of a tool.
+    pub tracer: Tracer,
 }
 
 /// The resource server. Cloning shares everything.
@@ -51,7 +54,11 @@ impl ResourceState {
             scopes: config.scopes.clone(),
             settings: settings(config),
         })?;
-        let registry = Arc::new(registry.counted_in(Arc::clone(&parts.metrics)));
+        let registry = Arc::new(
+            registry
+                .counted_in(Arc::clone(&parts.metrics))
+                .traced_by(parts.tracer),
+        );
         let guard = Guard::new(
             &config.resource,
             GuardParts {

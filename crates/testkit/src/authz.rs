@@ -81,6 +81,7 @@ pub fn config(store: StoreConfig) -> Config {
         authz: authz(issuer.clone(), &mcp),
         resource: resource(issuer, mcp),
         outbound: OutboundConfig::default(),
+        otlp: None,
         log: LogConfig {
             format: None,
             level: "info".to_owned(),

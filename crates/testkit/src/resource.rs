@@ -73,6 +73,7 @@ impl ProtectedServer {
             fetcher: Arc::clone(&network) as _,
             guarded: no_web(),
             metrics: SharedMetrics::default(),
+            collector: None,
         };
         Self {
             app: App::open(Role::Resource, config, ambient).await.unwrap(),

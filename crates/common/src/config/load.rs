@@ -11,7 +11,7 @@ use super::sections::{
     OutboundConfig, Registration, ResourceConfig, ResourceDeclaration, ServerConfig,
     SigningAlgorithm, StoreConfig,
 };
-use super::{tables, values};
+use super::{otlp, tables, values};
 use crate::issuer::{Issuer, is_loopback_host};
 use crate::resource_indicator::ResourceIndicator;
 use crate::scope::{Scope, ScopeHierarchy};
@@ -58,6 +58,7 @@ pub fn load(role: Role, sources: Sources<'_>) -> Result<Config, Vec<Problem>> {
             outbound: outbound(&mut raw),
             log: log(&mut raw),
             metrics_listen: raw.optional("metrics", "listen", values::address),
+            otlp: otlp::load(&mut raw),
             server,
             scopes,
             authz: authz?,

@@ -5,6 +5,7 @@
 
 mod keys;
 mod load;
+mod otlp;
 mod raw;
 mod sections;
 mod show;
@@ -13,6 +14,7 @@ mod values;
 
 pub use keys::{KEYS, Key, TABLE_KEYS};
 pub use load::{Role, load};
+pub use otlp::OtlpConfig;
 pub use raw::{Problem, Sources};
 pub use sections::{
     Authentication, AuthzConfig, ClientConfig, Config, GrantType, IssuerConfig, JwksCacheConfig,

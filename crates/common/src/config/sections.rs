@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::OtlpConfig;
 use crate::issuer::Issuer;
 use crate::resource_indicator::ResourceIndicator;
 use crate::scope::{Scope, ScopeHierarchy};
@@ -32,6 +33,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[metrics] listen`
     pub metrics_listen: Option<SocketAddr>,
+    /// `[otlp]`; `None` means that no spans are sent.
+    pub otlp: Option<OtlpConfig>,
 }
 
 /// The listener.

@@ -15,6 +15,9 @@ use portcullis_resource::ResourceState;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+/// What is asked all the time by machines; nobody wants a trace of it.
+pub(super) const PROBES: [&str; 3] = ["/livez", "/readyz", "/health"];
+
 /// The parts of which this process must be able to say that they can do their work.
 #[derive(Clone, Debug)]
 pub(crate) struct Readiness {

@@ -14,3 +14,4 @@ mod person;
 mod product;
 mod recorded;
 mod stop;
+mod traces;

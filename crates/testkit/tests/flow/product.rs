@@ -31,6 +31,8 @@ pub(crate) struct Place {
     algorithm: &'static str,
     access_token_ttl: &'static str,
     authority: Option<PathBuf>,
+    /// More of the configuration.
+    more: String,
 }
 
 /// A running product.
@@ -64,6 +66,12 @@ impl Place {
         self
     }
 
+    /// With these sections of the configuration too.
+    pub(crate) fn with(mut self, more: &str) -> Self {
+        self.more.push_str(more);
+        self
+    }
+
     pub(crate) fn signing_with(algorithm: &'static str) -> Self {
         // The public URL must be known before the server binds its port.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -73,6 +81,7 @@ impl Place {
             algorithm,
             access_token_ttl: "10m",
             authority: None,
+            more: String::new(),
         }
     }
 
@@ -83,6 +92,7 @@ impl Place {
             algorithm,
             access_token_ttl,
             authority,
+            more,
         } = self;
         let database = folder.path().join("portcullis.db");
         let (id, secret) = AGENT;
@@ -102,6 +112,7 @@ impl Place {
              registration = \"{registration}\"\n\
              [outbound]\n\
              {ca_file}\n\
+             {more}\n\
              [[authz.clients]]\n\
              id = \"{id}\"\n\
              secret = \"{secret}\"\n\
@@ -167,12 +178,13 @@ impl Product {
     pub(crate) async fn get(&self, path: &str) -> Value {
         let url = format!("http://{}{path}", self.address);
         let request = Request::get(url).body(Vec::new()).unwrap();
-        let answer = self
-            .fetcher
-            .send(request, TIMEOUT, 64 * 1024)
-            .await
-            .unwrap();
-        serde_json::from_slice(answer.body()).unwrap()
+        serde_json::from_slice(self.send(request).await.body()).unwrap()
+    }
+
+    /// Sends any request.
+    pub(crate) async fn send(&self, request: Request<Vec<u8>>) -> http::Response<Vec<u8>> {
+        let sent = self.fetcher.send(request, TIMEOUT, 64 * 1024);
+        sent.await.unwrap()
     }
 
     /// Calls `echo` with this token over one plain request; answers the status.
@@ -187,12 +199,7 @@ impl Product {
             .header("mcp-name", "echo")
             .body(body.into_bytes())
             .unwrap();
-        let answer = self
-            .fetcher
-            .send(request, TIMEOUT, 64 * 1024)
-            .await
-            .unwrap();
-        answer.status().as_u16()
+        self.send(request).await.status().as_u16()
     }
 
     /// Stops as a signal does, and comes back when everything has ended.
