@@ -94,6 +94,7 @@ pub(crate) fn bare(config: Config) -> Outcome<SocketAddr> {
             .layer(Extension(caller));
         serve(
             listener,
+            None,
             router,
             Limits::from(&config.server),
             CancellationToken::new(),

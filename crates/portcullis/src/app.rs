@@ -18,7 +18,7 @@ use portcullis_resource::{ResourceParts, ResourceState};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::server::{self, Front, Limits, Readiness};
+use crate::server::{self, Front, Limits, OwnListener, Readiness, Tls, TlsError};
 
 /// What is handed in: nothing below reads clock, randomness or network by itself.
 #[derive(Clone, Debug)]
@@ -76,6 +76,9 @@ pub enum StartError {
     /// The authorization server.
     #[error(transparent)]
     Authz(#[from] portcullis_authz::state::StartError),
+    /// Native HTTPS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The registry of tools.
     #[error(transparent)]
     Resource(#[from] portcullis_resource::mcp::RegistryError),
@@ -86,6 +89,7 @@ pub enum StartError {
 pub struct App {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Tls>,
     router: Router,
     limits: Limits,
     readiness: Readiness,
@@ -106,24 +110,37 @@ impl App {
             .await
             .map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
+        let tls = match &config.server.tls {
+            Some(files) => Some(Tls::open(files, Arc::clone(&ambient.clock))?),
+            None => None,
+        };
         let shutdown = CancellationToken::new();
-        let config = Arc::new(own_issuer_inside(role, config, address));
+        let own = own_base(&config, address);
+        let config = Arc::new(own_issuer_inside(role, config, &own));
         let (tracer, exporter) = spans(role, &config, &ambient);
+        let authz = match role {
+            Role::Both | Role::Authz => {
+                let (clock, entropy) = (Arc::clone(&ambient.clock), Arc::clone(&ambient.entropy));
+                let config = Arc::clone(&config);
+                Some(AppState::open(config, clock, entropy, ambient.guarded).await?)
+            }
+            Role::Resource => None,
+        };
+        let fetcher = match &authz {
+            Some(authz) => Arc::new(OwnListener {
+                base: own,
+                routes: portcullis_authz::router::routes(authz.clone()),
+                others: ambient.fetcher,
+            }),
+            None => ambient.fetcher,
+        };
         let readiness = Readiness {
-            authz: match role {
-                Role::Both | Role::Authz => {
-                    let (clock, entropy) =
-                        (Arc::clone(&ambient.clock), Arc::clone(&ambient.entropy));
-                    let config = Arc::clone(&config);
-                    Some(AppState::open(config, clock, entropy, ambient.guarded).await?)
-                }
-                Role::Resource => None,
-            },
+            authz,
             resource: match role {
                 Role::Both | Role::Resource => {
                     let parts = ResourceParts {
                         clock: ambient.clock,
-                        fetcher: ambient.fetcher,
+                        fetcher,
                         metrics: Arc::clone(&ambient.metrics),
                         tracer: tracer.clone(),
                     };
@@ -140,6 +157,7 @@ impl App {
         Ok(Self {
             listener,
             address,
+            tls,
             router,
             limits,
             readiness,
@@ -152,6 +170,11 @@ impl App {
     /// The address it is bound to; the port is the real one also where 0 was configured.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Native HTTPS, where it is spoken; for whoever is told that the certificate is a new one.
+    pub const fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     /// The authorization server, where it runs here.
@@ -172,9 +195,11 @@ impl App {
 
     /// Answers until `stop` is done, then drains and returns.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
-        let jobs = tokio::spawn(jobs(self.readiness.clone(), self.shutdown.clone()));
+        let (readiness, tls) = (self.readiness.clone(), self.tls.clone());
+        let jobs = tokio::spawn(jobs(readiness, tls, self.shutdown.clone()));
         let serving = server::serve(
             self.listener,
+            self.tls,
             self.router,
             self.limits,
             self.shutdown.clone(),
@@ -192,7 +217,7 @@ impl App {
         };
         let metrics = async {
             if let Some((listener, router)) = self.metrics {
-                server::serve(listener, router, self.limits, self.shutdown.clone()).await;
+                server::serve(listener, None, router, self.limits, self.shutdown.clone()).await;
             }
         };
         let served = CancellationToken::new();
@@ -262,20 +287,29 @@ fn routes(readiness: &Readiness) -> Router {
     router
 }
 
-/// All in one, the resource server reads its own issuer through its own listener and never through
-/// a front that may not be up yet.
-fn own_issuer_inside(role: Role, mut config: Config, address: SocketAddr) -> Config {
+/// Our own listener as it is reached from this machine.
+fn own_base(config: &Config, address: SocketAddr) -> String {
+    let scheme = match config.server.tls {
+        Some(_) => "https",
+        None => "http",
+    };
+    let host = match address.ip() {
+        ip if ip.is_unspecified() && ip.is_ipv4() => "127.0.0.1".to_owned(),
+        ip if ip.is_unspecified() => "[::1]".to_owned(),
+        std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+        std::net::IpAddr::V4(ip) => ip.to_string(),
+    };
+    format!("{scheme}://{host}:{}", address.port())
+}
+
+/// All in one, the resource server reads its own issuer at our own listener and never through a
+/// front that may not be up yet.
+fn own_issuer_inside(role: Role, mut config: Config, own: &str) -> Config {
     if role == Role::Both {
-        let own = config.authz.issuer.clone();
-        let host = match address.ip() {
-            ip if ip.is_unspecified() && ip.is_ipv4() => "127.0.0.1".to_owned(),
-            ip if ip.is_unspecified() => "[::1]".to_owned(),
-            std::net::IpAddr::V6(ip) => format!("[{ip}]"),
-            std::net::IpAddr::V4(ip) => ip.to_string(),
-        };
+        let issuer = config.authz.issuer.clone();
         for server in &mut config.resource.authorization_servers {
-            if server.issuer == own && server.internal_url.is_none() {
-                server.internal_url = Some(format!("http://{host}:{}", address.port()));
+            if server.issuer == issuer && server.internal_url.is_none() {
+                server.internal_url = Some(own.to_owned());
             }
         }
     }
@@ -283,7 +317,7 @@ fn own_issuer_inside(role: Role, mut config: Config, address: SocketAddr) -> Con
 }
 
 /// What runs beside the requests, until the stop.
-async fn jobs(readiness: Readiness, shutdown: CancellationToken) {
+async fn jobs(readiness: Readiness, tls: Option<Tls>, shutdown: CancellationToken) {
     let authz = async {
         if let Some(authz) = &readiness.authz {
             portcullis_authz::jobs::run(authz.clone(), shutdown.cancelled()).await;
@@ -298,5 +332,12 @@ async fn jobs(readiness: Readiness, shutdown: CancellationToken) {
             resource.keep_warm().await;
         }
     };
-    tokio::join!(authz, keys);
+    let certificate = async {
+        let Some(tls) = tls else { return };
+        let mut minutes = tokio::time::interval(Duration::from_mins(1));
+        while shutdown.run_until_cancelled(minutes.tick()).await.is_some() {
+            tls.reload();
+        }
+    };
+    tokio::join!(authz, keys, certificate);
 }

@@ -77,13 +77,13 @@ pub const KEYS: &[Key] = &[
         "server",
         "tls_cert",
         "",
-        "PEM file with the certificate chain; native TLS is not built yet.",
+        "PEM file with the certificate and the intermediate ones after it; makes the listener speak HTTPS.",
     ),
     key(
         "server",
         "tls_key",
         "",
-        "PEM file with the private key; native TLS is not built yet.",
+        "PEM file with the private key of that certificate.",
     ),
     key(
         "server",

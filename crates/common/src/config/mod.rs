@@ -4,6 +4,7 @@
 //! at once, each with its mend. After the start it does not change.
 
 mod keys;
+mod listener;
 mod load;
 mod otlp;
 mod raw;
@@ -19,7 +20,8 @@ pub use raw::{Problem, Sources};
 pub use sections::{
     Authentication, AuthzConfig, ClientConfig, Config, GrantType, IssuerConfig, JwksCacheConfig,
     LogConfig, LogFormat, MigrateMode, OutboundConfig, Registration, ResourceConfig,
-    ResourceDeclaration, ServerConfig, SigningAlgorithm, StoreConfig, TokenEndpointAuthMethod,
+    ResourceDeclaration, ServerConfig, SigningAlgorithm, StoreConfig, TlsFiles,
+    TokenEndpointAuthMethod,
 };
 pub use show::{Written, written};
 pub use tables::{check_redirect_uri, default_grants};

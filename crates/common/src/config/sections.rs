@@ -46,16 +46,23 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Peers whose forwarded headers count.
     pub trusted_proxies: Vec<IpNet>,
-    /// PEM certificate chain for native TLS.
-    pub tls_cert: Option<PathBuf>,
-    /// PEM private key for native TLS.
-    pub tls_key: Option<PathBuf>,
+    /// Certificate and key of native HTTPS; `None` means plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// How long a stop waits for requests under way.
     pub shutdown_grace: Duration,
     /// How long a peer may take to send its request head.
     pub header_timeout: Duration,
     /// How long a peer may take to send its request body.
     pub body_timeout: Duration,
+}
+
+/// The files of native HTTPS, both in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, and the intermediate ones after it.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// The database.

@@ -8,6 +8,7 @@
 )]
 
 mod clients;
+mod https;
 mod keys;
 mod people;
 mod person;
