@@ -17,6 +17,7 @@ use portcullis_common::trace::{self, Collector, Exporter, ExporterParts, Tracer}
 use portcullis_resource::{ResourceParts, ResourceState};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::server::{self, Front, Limits, OwnListener, Readiness, Tls, TlsError};
 
@@ -287,7 +288,8 @@ fn routes(readiness: &Readiness) -> Router {
     router
 }
 
-/// Our own listener as it is reached from this machine.
+/// Our own listener as it is reached from this machine: an origin, without a port that the scheme
+/// implies.
 fn own_base(config: &Config, address: SocketAddr) -> String {
     let scheme = match config.server.tls {
         Some(_) => "https",
@@ -299,7 +301,8 @@ fn own_base(config: &Config, address: SocketAddr) -> String {
         std::net::IpAddr::V6(ip) => format!("[{ip}]"),
         std::net::IpAddr::V4(ip) => ip.to_string(),
     };
-    format!("{scheme}://{host}:{}", address.port())
+    let text = format!("{scheme}://{host}:{}", address.port());
+    Url::parse(&text).map_or(text, |url| url.origin().ascii_serialization())
 }
 
 /// All in one, the resource server reads its own issuer at our own listener and never through a

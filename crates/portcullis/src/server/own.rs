@@ -47,3 +47,64 @@ impl Fetcher for OwnListener {
         Ok(body.to_bytes().to_vec())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use axum::routing::get;
+
+    use super::*;
+
+    /// Nothing else answers.
+    #[derive(Debug)]
+    struct Nobody;
+
+    #[async_trait]
+    impl Fetcher for Nobody {
+        async fn fetch(&self, request: FetchRequest<'_>) -> Result<Vec<u8>, FetchError> {
+            let cause = "nobody is asked in this test".to_owned();
+            let url = request.url.to_owned();
+            Err(FetchError::Unreachable { url, cause })
+        }
+    }
+
+    #[tokio::test]
+    async fn only_what_is_asked_of_our_own_origin_is_answered_inside() {
+        let own = OwnListener {
+            base: "https://127.0.0.1".to_owned(),
+            routes: Router::new().route("/jwks", get(async || "keys")),
+            others: Arc::new(Nobody),
+        };
+        let fetch = |url: &'static str, limit| {
+            own.fetch(FetchRequest {
+                url,
+                timeout: Duration::from_secs(1),
+                limit,
+            })
+        };
+        assert_eq!(fetch("https://127.0.0.1/jwks", 4).await.unwrap(), b"keys");
+        let large = fetch("https://127.0.0.1/jwks", 3).await;
+        assert!(
+            matches!(large, Err(FetchError::TooLarge { .. })),
+            "{large:?}"
+        );
+        let missing = fetch("https://127.0.0.1/else", 4).await;
+        assert!(
+            matches!(missing, Err(FetchError::Status { status: 404, .. })),
+            "{missing:?}"
+        );
+        for other in [
+            "https://127.0.0.1:9443/jwks",
+            "http://127.0.0.1/jwks",
+            "https://127.0.0.1.example/jwks",
+        ] {
+            let answer = fetch(other, 4).await;
+            assert!(
+                matches!(answer, Err(FetchError::Unreachable { .. })),
+                "{other}"
+            );
+        }
+    }
+}
