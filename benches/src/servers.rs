@@ -94,6 +94,7 @@ pub(crate) fn bare(config: Config) -> Outcome<SocketAddr> {
             .layer(Extension(caller));
         serve(
             listener,
+            None,
             router,
             Limits::from(&config.server),
             CancellationToken::new(),
@@ -116,5 +117,7 @@ fn caller(scopes: Scope) -> Caller {
         email_verified: None,
         expires_at: Timestamp::from_seconds(SystemClock.now().seconds() + 3600),
         correlation_id: "bench".to_owned(),
+        trace: None,
+        request_trace: None,
     }
 }

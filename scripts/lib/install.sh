@@ -66,3 +66,16 @@ need_sslyze() {
     [ "$1" = yes ] || return 77
     python3 -m venv "$TARGET/sslyze" && pip install --quiet "sslyze==$SSLYZE_VERSION" </dev/null && has sslyze
 }
+
+# Puts Prometheus' promtool on the PATH; unpacks it from Debian's package into the target folder if
+# asked to ("yes"). The package is not installed, because that would start a server.
+# usage: need_promtool yes|no
+need_promtool() {
+    PATH=$TARGET/prometheus/usr/bin:$PATH
+    export PATH
+    has promtool && return 0
+    [ "$1" = yes ] || return 77
+    rm -rf "$TARGET/prometheus" && mkdir -p "$TARGET/prometheus"
+    (cd "$TARGET/prometheus" && apt-get download -qq prometheus && dpkg -x prometheus_*.deb . && rm prometheus_*.deb)
+    has promtool
+}

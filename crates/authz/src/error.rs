@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
+use portcullis_common::metrics::ErrorCode;
 
 use crate::clients::authentication::ClientAuthError;
 use crate::clients::metadata_document::{DocumentError, DocumentFault};
@@ -479,8 +480,10 @@ impl IntoResponse for OAuthError {
         } else if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
+        let extensions = response.extensions_mut();
+        extensions.insert(ErrorCode(self.code.wire().0));
         if let Some(cause) = self.cause {
-            response.extensions_mut().insert(cause);
+            extensions.insert(cause);
         }
         response
     }

@@ -47,6 +47,12 @@ impl Timestamp {
 pub trait Clock: Send + Sync + Debug {
     /// The current time by the wall clock.
     fn now(&self) -> Timestamp;
+
+    /// The same moment in nanoseconds since the Unix epoch, for measuring; as fine as the clock is.
+    fn unix_nanos(&self) -> u64 {
+        let seconds = u64::try_from(self.now().seconds()).unwrap_or(0);
+        seconds.saturating_mul(1_000_000_000)
+    }
 }
 
 /// The clock as it is passed around.
@@ -58,14 +64,21 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one place where the wall clock is read"
-        )]
-        let now = std::time::SystemTime::now();
-        let elapsed = now
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
-        Timestamp::from_seconds(i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
+        let seconds = since_epoch().as_secs();
+        Timestamp::from_seconds(i64::try_from(seconds).unwrap_or(i64::MAX))
     }
+
+    fn unix_nanos(&self) -> u64 {
+        u64::try_from(since_epoch().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+fn since_epoch() -> Duration {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the wall clock is read"
+    )]
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
 }

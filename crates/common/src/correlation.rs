@@ -8,11 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderName};
 
 use crate::entropy::Entropy;
+use crate::trace::TraceContext;
 
 /// The header that carries the id in and out.
 pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
-/// Trace Context §3.2
-const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Longest id taken from outside, in bytes.
 const MAX_BYTES: usize = 64;
 
@@ -41,15 +40,11 @@ impl CorrelationIds {
     /// Takes the id from `X-Correlation-ID`, else the trace id of `traceparent`, else makes one.
     /// What does not look like an id is not taken over: it would stand in logs as it is.
     pub fn of(&self, headers: &HeaderMap) -> CorrelationId {
-        let header = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        let given = header(&CORRELATION_HEADER).filter(|text| is_id(text));
-        let trace = || {
-            header(&TRACE_PARENT)
-                .and_then(|text| text.split('-').nth(1))
-                .filter(is_trace)
-        };
-        match given.or_else(trace) {
-            Some(text) => CorrelationId(text.to_owned()),
+        let given = headers.get(CORRELATION_HEADER);
+        let given = given.and_then(|value| value.to_str().ok().filter(|text| is_id(text)));
+        let trace = || TraceContext::of(headers).map(TraceContext::trace_id);
+        match given.map(str::to_owned).or_else(trace) {
+            Some(text) => CorrelationId(text),
             None => self.next(),
         }
     }
@@ -77,14 +72,6 @@ fn is_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_BYTES && text.bytes().all(allowed)
 }
 
-/// Trace Context §3.2.2.3: 32 lower-case hexadecimal digits, not all zero.
-fn is_trace(text: &&str) -> bool {
-    let is_hex = text
-        .bytes()
-        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    text.len() == 32 && is_hex && text.bytes().any(|byte| byte != b'0')
-}
-
 impl fmt::Display for CorrelationId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
@@ -95,6 +82,7 @@ impl fmt::Display for CorrelationId {
 mod tests {
     use super::*;
     use crate::entropy::SystemEntropy;
+    use crate::trace::TRACE_PARENT;
 
     fn id(name: HeaderName, value: &str) -> String {
         let mut headers = HeaderMap::new();

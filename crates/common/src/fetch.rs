@@ -1,11 +1,15 @@
 //! Outbound HTTP, handed in.
 
+mod own;
+
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub use own::OwnServer;
 
 /// Why a document could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +84,14 @@ pub enum FetcherError {
         /// What is wrong with it.
         cause: String,
     },
+    /// The file with our own certificate.
+    #[error("the certificate in {path} cannot be read: {cause}")]
+    Certificate {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// The TLS machinery.
     #[error("outbound TLS cannot be set up: {0}")]
     Tls(String),
@@ -97,16 +109,7 @@ pub struct HttpFetcher {
 impl HttpFetcher {
     /// Builds the fetcher; `ca_file` names a PEM file with authorities to trust beside the system's.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, FetcherError> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one place where a client is built"
-        )]
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .tls_info(true)
-            .connect_timeout(Duration::from_secs(3))
-            .pool_idle_timeout(Duration::from_secs(30));
+        let mut builder = Self::builder();
         if let Some(path) = ca_file {
             let broken = |cause: String| FetcherError::CaFile {
                 path: path.display().to_string(),
@@ -120,9 +123,25 @@ impl HttpFetcher {
             }
             builder = builder.tls_certs_merge(authorities);
         }
-        let client = builder
-            .build()
-            .map_err(|error| FetcherError::Tls(error.to_string()))?;
+        Self::built(builder)
+    }
+
+    fn builder() -> reqwest::ClientBuilder {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place where a client is built"
+        )]
+        reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .tls_info(true)
+            .connect_timeout(Duration::from_secs(3))
+            .pool_idle_timeout(Duration::from_secs(30))
+    }
+
+    fn built(builder: reqwest::ClientBuilder) -> Result<Self, FetcherError> {
+        let client = builder.build();
+        let client = client.map_err(|error| FetcherError::Tls(error.to_string()))?;
         Ok(Self { client })
     }
 

@@ -22,3 +22,4 @@ pub mod secret;
 pub mod strict_json;
 pub mod telemetry;
 pub mod token;
+pub mod trace;

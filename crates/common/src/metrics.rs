@@ -1,27 +1,33 @@
-//! What is counted, in the text format of OpenMetrics. The registry is handed in, not global.
+//! What is counted. The registry is handed in, not global.
 //!
 //! Every label has a bounded set of values: routes as they were declared, names of registered
 //! tools, our own words for outcomes. Nothing that a stranger sends becomes a label.
+
+mod exposition;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
+
+pub use exposition::Exposition;
 
 /// The metrics as they are passed around.
 pub type SharedMetrics = Arc<Metrics>;
 
-/// The media type of [`Metrics::encode`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// The outcome of a token that passed every check.
 pub const VALID: &str = "valid";
+
+/// The error of an answer, as an extension of it: a code of a specification or a word of our own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorCode(pub &'static str);
 
 /// Upper bounds of the histograms, in seconds: from a call answered out of memory to a stuck one.
 const BUCKETS: [f64; 12] = [
@@ -38,6 +44,24 @@ struct RequestLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EndpointLabels {
     endpoint: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrorLabels {
+    endpoint: String,
+    error: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartLabels {
+    part: &'static str,
+    /// Empty where the part is no issuer's; the issuers are those of the configuration.
+    issuer: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -58,60 +82,71 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Timings,
+    errors: Family<ErrorLabels, Counter>,
+    parts: Family<PartLabels, Gauge>,
     token_validations: Family<OutcomeLabels, Counter>,
     /// The one of them that nearly every call counts.
     valid_tokens: Counter,
     refusals: Family<OutcomeLabels, Counter>,
     tool_calls: Family<ToolLabels, Counter>,
     redis_degraded: Gauge,
+    spans: Family<OutcomeLabels, Counter>,
+}
+
+/// Makes families that are listed.
+struct Registered<'a>(&'a mut Registry);
+
+impl Registered<'_> {
+    fn add<M: Metric + Default + Clone>(&mut self, name: &str, text: &str) -> M {
+        let family = M::default();
+        self.0.register(name, text, family.clone());
+        family
+    }
 }
 
 impl Metrics {
     /// All counters at zero.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("portcullis");
-        let requests = Family::default();
         let durations = Timings::new_with_constructor(|| Histogram::new(BUCKETS));
-        let token_validations = Family::<OutcomeLabels, Counter>::default();
-        let valid_tokens = token_validations.get_or_create_owned(&OutcomeLabels { outcome: VALID });
-        let refusals = Family::default();
-        let tool_calls = Family::default();
-        registry.register("http_requests", "Requests answered", requests.clone());
-        registry.register(
-            "http_request_duration_seconds",
-            "Time from the request head to the answer head",
-            durations.clone(),
-        );
-        registry.register(
+        let text = "Time from the request head to the answer head";
+        registry.register("http_request_duration_seconds", text, durations.clone());
+        let mut all = Registered(&mut registry);
+        let build: Family<BuildLabels, Gauge> = all.add("build_info", "The version that runs");
+        let version = env!("CARGO_PKG_VERSION");
+        build.get_or_create_owned(&BuildLabels { version }).set(1);
+        let token_validations: Family<OutcomeLabels, Counter> = all.add(
             "token_validations",
             "Access tokens presented, by what was found",
-            token_validations.clone(),
         );
-        registry.register(
-            "guard_refusals",
-            "Calls that the guard refused",
-            refusals.clone(),
-        );
-        registry.register(
-            "tool_calls",
-            "Calls of tools, by how they ended",
-            tool_calls.clone(),
-        );
-        let redis_degraded = Gauge::default();
-        registry.register(
-            "redis_degraded",
-            "1 while Redis is configured and away, else 0",
-            redis_degraded.clone(),
-        );
+        let valid_tokens = token_validations.get_or_create_owned(&OutcomeLabels { outcome: VALID });
+        let spans: Family<OutcomeLabels, Counter> =
+            all.add("trace_spans", "Spans, by what became of them");
+        // There from the start: an alert on drops must see the first one.
+        for outcome in ["sent", "refused", "dropped"] {
+            drop(spans.get_or_create(&OutcomeLabels { outcome }));
+        }
         Self {
-            registry,
-            requests,
+            requests: all.add("http_requests", "Requests answered"),
+            errors: all.add(
+                "errors",
+                "Answers that refuse or fail, by the code of the error",
+            ),
+            parts: all.add(
+                "ready",
+                "Whether a part can do its work: 1 or 0, asked when the metrics are read",
+            ),
+            refusals: all.add("guard_refusals", "Calls that the guard refused"),
+            tool_calls: all.add("tool_calls", "Calls of tools, by how they ended"),
+            redis_degraded: all.add(
+                "redis_degraded",
+                "1 while Redis is configured and away, else 0",
+            ),
             durations,
             token_validations,
             valid_tokens,
-            refusals,
-            tool_calls,
-            redis_degraded,
+            spans,
+            registry,
         }
     }
 
@@ -129,6 +164,27 @@ impl Metrics {
         self.durations
             .get_or_create(&labels)
             .observe(took.as_secs_f64());
+    }
+
+    /// Counts an answer that refuses or fails; `error` is what its [`ErrorCode`] says, else what its
+    /// status says.
+    pub fn error(&self, endpoint: &str, error: Option<ErrorCode>, status: StatusCode) {
+        let error = match error {
+            Some(ErrorCode(word)) => word,
+            None => word_of(status),
+        };
+        let endpoint = endpoint.to_owned();
+        self.errors
+            .get_or_create(&ErrorLabels { endpoint, error })
+            .inc();
+    }
+
+    /// Notes whether a part can do its work; `issuer` is empty where the part is no issuer's.
+    pub fn ready(&self, part: &'static str, issuer: &str, is_ready: bool) {
+        let issuer = issuer.to_owned();
+        self.parts
+            .get_or_create(&PartLabels { part, issuer })
+            .set(is_ready.into());
     }
 
     /// Counts a token that was presented.
@@ -161,12 +217,22 @@ impl Metrics {
         self.redis_degraded.set(i64::from(is_degraded));
     }
 
-    /// Everything as text.
-    pub fn encode(&self) -> String {
+    /// Counts spans: `sent`, `refused` by the collector, or `dropped` here.
+    pub fn spans(&self, outcome: &'static str, number: u64) {
+        self.spans
+            .get_or_create(&OutcomeLabels { outcome })
+            .inc_by(number);
+    }
+
+    /// Everything, written down.
+    pub fn encode(&self, exposition: Exposition) -> String {
         let mut buffer = String::new();
-        match text::encode(&mut buffer, &self.registry) {
-            Ok(()) => buffer,
-            Err(fmt::Error) => String::new(),
+        if let Err(fmt::Error) = text::encode(&mut buffer, &self.registry) {
+            return String::new();
+        }
+        match exposition {
+            Exposition::OpenMetrics => buffer,
+            Exposition::Text => exposition::as_text(&buffer),
         }
     }
 }
@@ -183,8 +249,20 @@ impl fmt::Debug for Metrics {
     }
 }
 
+/// What an answer without a code of its own is counted under: pages have none.
+fn word_of(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+        StatusCode::TOO_MANY_REQUESTS => "too_many_requests",
+        StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",
+        _ if status.is_server_error() => "server_error",
+        _ => "refused",
+    }
+}
+
 /// Methods are free text on the wire; unknown ones share a label.
-fn method_label(method: &http::Method) -> &'static str {
+pub fn method_label(method: &http::Method) -> &'static str {
     let known = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"];
     known
         .into_iter()
@@ -202,11 +280,32 @@ mod tests {
         let strange = http::Method::from_bytes(b"BREW").unwrap();
         metrics.request("/token", &strange, 405, Duration::from_millis(2));
         metrics.tool_call("echo", "done");
-        let text = metrics.encode();
+        let text = metrics.encode(Exposition::OpenMetrics);
         let line =
             "portcullis_http_requests_total{endpoint=\"/token\",method=\"other\",status=\"405\"} 1";
         assert!(text.contains(line), "{text}");
         assert!(text.contains("portcullis_tool_calls_total{tool=\"echo\",outcome=\"done\"} 1"));
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn an_error_is_counted_under_its_code_and_one_without_under_what_its_status_means() {
+        let metrics = Metrics::new();
+        let code = Some(ErrorCode("invalid_grant"));
+        metrics.error("/token", code, StatusCode::BAD_REQUEST);
+        metrics.error("/login", None, StatusCode::FORBIDDEN);
+        metrics.error("/login", None, StatusCode::BAD_GATEWAY);
+        metrics.ready("store", "", true);
+        metrics.ready("issuer_keys", "https://as.example", false);
+        let text = metrics.encode(Exposition::Text);
+        for line in [
+            "portcullis_errors_total{endpoint=\"/token\",error=\"invalid_grant\"} 1",
+            "portcullis_errors_total{endpoint=\"/login\",error=\"refused\"} 1",
+            "portcullis_errors_total{endpoint=\"/login\",error=\"server_error\"} 1",
+            "portcullis_ready{part=\"store\",issuer=\"\"} 1",
+            "portcullis_ready{part=\"issuer_keys\",issuer=\"https://as.example\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} is missing: {text}");
+        }
     }
 }

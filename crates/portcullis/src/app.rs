@@ -14,11 +14,13 @@ use portcullis_common::fetch::{HttpFetcher, SharedFetcher};
 use portcullis_common::metrics::SharedMetrics;
 use portcullis_common::outbound::{GuardedFetcher, GuardedParts};
 use portcullis_common::redis::SharedRedis;
+use portcullis_common::trace::{self, Collector, Exporter, ExporterParts, Tracer};
 use portcullis_resource::{ResourceParts, ResourceState};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
-use crate::server::{self, Front, Limits, Readiness};
+use crate::server::{self, Front, Limits, OwnListener, Readiness, Tls, TlsError};
 
 /// What is handed in: nothing below reads clock, randomness or network by itself.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub struct Ambient {
     pub redis: Option<SharedRedis>,
     /// What is counted.
     pub metrics: SharedMetrics,
+    /// How spans reach a collector; `None` where nothing may be sent.
+    pub collector: Option<HttpFetcher>,
 }
 
 impl Ambient {
@@ -53,6 +57,7 @@ impl Ambient {
             redis,
             clock: Arc::new(portcullis_common::clock::SystemClock),
             entropy: Arc::new(portcullis_common::entropy::SystemEntropy),
+            collector: Some(fetcher.clone()),
             fetcher: Arc::new(fetcher),
             guarded,
             metrics,
@@ -79,6 +84,9 @@ pub enum StartError {
     /// The authorization server.
     #[error(transparent)]
     Authz(#[from] portcullis_authz::state::StartError),
+    /// Native HTTPS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The registry of tools.
     #[error(transparent)]
     Resource(#[from] portcullis_resource::mcp::RegistryError),
@@ -89,11 +97,13 @@ pub enum StartError {
 pub struct App {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Tls>,
     router: Router,
     limits: Limits,
     readiness: Readiness,
     metrics: Option<(TcpListener, Router)>,
     redis: Option<SharedRedis>,
+    exporter: Option<Exporter>,
     shutdown: CancellationToken,
 }
 
@@ -109,26 +119,41 @@ impl App {
             .await
             .map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
+        let tls = match &config.server.tls {
+            Some(files) => Some(Tls::open(files, Arc::clone(&ambient.clock))?),
+            None => None,
+        };
         let shutdown = CancellationToken::new();
-        let config = Arc::new(own_issuer_inside(role, config, address));
+        let own = own_base(&config, address);
+        let config = Arc::new(own_issuer_inside(role, config, &own));
+        let (tracer, exporter) = spans(role, &config, &ambient);
+        let authz = match role {
+            Role::Both | Role::Authz => {
+                let (clock, entropy) = (Arc::clone(&ambient.clock), Arc::clone(&ambient.entropy));
+                let config = Arc::clone(&config);
+                let (guarded, redis) = (ambient.guarded, ambient.redis.clone());
+                Some(AppState::open(config, clock, entropy, guarded, redis).await?)
+            }
+            Role::Resource => None,
+        };
+        let fetcher = match &authz {
+            Some(authz) => Arc::new(OwnListener {
+                base: own,
+                routes: portcullis_authz::router::routes(authz.clone()),
+                others: ambient.fetcher,
+            }),
+            None => ambient.fetcher,
+        };
         let readiness = Readiness {
-            authz: match role {
-                Role::Both | Role::Authz => {
-                    let (clock, entropy) =
-                        (Arc::clone(&ambient.clock), Arc::clone(&ambient.entropy));
-                    let config = Arc::clone(&config);
-                    let (guarded, redis) = (ambient.guarded, ambient.redis.clone());
-                    Some(AppState::open(config, clock, entropy, guarded, redis).await?)
-                }
-                Role::Resource => None,
-            },
+            authz,
             resource: match role {
                 Role::Both | Role::Resource => {
                     let parts = ResourceParts {
                         clock: ambient.clock,
-                        fetcher: ambient.fetcher,
+                        fetcher,
                         metrics: Arc::clone(&ambient.metrics),
                         redis: ambient.redis.clone(),
+                        tracer: tracer.clone(),
                     };
                     Some(ResourceState::new(&config, parts)?)
                 }
@@ -136,18 +161,20 @@ impl App {
             },
             shutdown: shutdown.clone(),
         };
-        let metrics = bind_metrics(&config, &ambient.metrics).await?;
-        let front = Front::new(&config.server, &*ambient.entropy, ambient.metrics);
+        let metrics = bind_metrics(&config, &ambient.metrics, &readiness).await?;
+        let front = Front::new(&config.server, &*ambient.entropy, ambient.metrics, tracer);
         let router = server::layer(routes(&readiness), front);
         let limits = Limits::from(&config.server);
         Ok(Self {
             listener,
             address,
+            tls,
             router,
             limits,
             readiness,
             metrics,
             redis: ambient.redis,
+            exporter,
             shutdown,
         })
     }
@@ -155,6 +182,11 @@ impl App {
     /// The address it is bound to; the port is the real one also where 0 was configured.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Native HTTPS, where it is spoken; for whoever is told that the certificate is a new one.
+    pub const fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     /// The authorization server, where it runs here.
@@ -180,13 +212,11 @@ impl App {
 
     /// Answers until `stop` is done, then drains and returns.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
-        let jobs = tokio::spawn(jobs(
-            self.readiness.clone(),
-            self.redis,
-            self.shutdown.clone(),
-        ));
+        let (readiness, tls) = (self.readiness.clone(), self.tls.clone());
+        let jobs = tokio::spawn(jobs(readiness, self.redis, tls, self.shutdown.clone()));
         let serving = server::serve(
             self.listener,
+            self.tls,
             self.router,
             self.limits,
             self.shutdown.clone(),
@@ -204,10 +234,20 @@ impl App {
         };
         let metrics = async {
             if let Some((listener, router)) = self.metrics {
-                server::serve(listener, router, self.limits, self.shutdown.clone()).await;
+                server::serve(listener, None, router, self.limits, self.shutdown.clone()).await;
             }
         };
+        let served = CancellationToken::new();
+        let exporting = self.exporter.map(|exporter| {
+            let served = served.clone().cancelled_owned();
+            tokio::spawn(exporter.run(served))
+        });
         tokio::join!(serving, metrics, stopping);
+        // The last requests have their spans too.
+        served.cancel();
+        if let Some(exporting) = exporting {
+            let _ended = exporting.await;
+        }
         if jobs.await.is_err() {
             tracing::error!("a background job ended in a panic");
         }
@@ -218,20 +258,38 @@ impl App {
     }
 }
 
+/// What begins spans, and the job that sends them; nothing where no collector is configured.
+fn spans(role: Role, config: &Config, ambient: &Ambient) -> (Tracer, Option<Exporter>) {
+    let (Some(otlp), Some(fetcher)) = (&config.otlp, &ambient.collector) else {
+        return (Tracer::default(), None);
+    };
+    let (tracer, exporter) = trace::start(ExporterParts {
+        service: match role {
+            Role::Both => "portcullis",
+            Role::Authz => "portcullis-authz",
+            Role::Resource => "portcullis-resource",
+        },
+        collector: Collector::new(otlp.clone(), fetcher.clone()),
+        clock: Arc::clone(&ambient.clock),
+        entropy: Arc::clone(&ambient.entropy),
+        metrics: Arc::clone(&ambient.metrics),
+    });
+    (tracer, Some(exporter))
+}
+
 /// The metrics have a listener of their own, so that they are never on the public host.
 async fn bind_metrics(
     config: &Config,
     metrics: &SharedMetrics,
+    readiness: &Readiness,
 ) -> Result<Option<(TcpListener, Router)>, StartError> {
     let Some(address) = config.metrics_listen else {
         return Ok(None);
     };
     let bind = |cause| StartError::Bind { address, cause };
     let listener = TcpListener::bind(address).await.map_err(bind)?;
-    Ok(Some((
-        listener,
-        server::metrics_router(Arc::clone(metrics)),
-    )))
+    let router = server::metrics_router(Arc::clone(metrics), readiness.clone());
+    Ok(Some((listener, router)))
 }
 
 /// All routes of this process.
@@ -246,20 +304,31 @@ fn routes(readiness: &Readiness) -> Router {
     router
 }
 
-/// All in one, the resource server reads its own issuer through its own listener and never through
-/// a front that may not be up yet.
-fn own_issuer_inside(role: Role, mut config: Config, address: SocketAddr) -> Config {
+/// Our own listener as it is reached from this machine: an origin, without a port that the scheme
+/// implies.
+fn own_base(config: &Config, address: SocketAddr) -> String {
+    let scheme = match config.server.tls {
+        Some(_) => "https",
+        None => "http",
+    };
+    let host = match address.ip() {
+        ip if ip.is_unspecified() && ip.is_ipv4() => "127.0.0.1".to_owned(),
+        ip if ip.is_unspecified() => "[::1]".to_owned(),
+        std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+        std::net::IpAddr::V4(ip) => ip.to_string(),
+    };
+    let text = format!("{scheme}://{host}:{}", address.port());
+    Url::parse(&text).map_or(text, |url| url.origin().ascii_serialization())
+}
+
+/// All in one, the resource server reads its own issuer at our own listener and never through a
+/// front that may not be up yet.
+fn own_issuer_inside(role: Role, mut config: Config, own: &str) -> Config {
     if role == Role::Both {
-        let own = config.authz.issuer.clone();
-        let host = match address.ip() {
-            ip if ip.is_unspecified() && ip.is_ipv4() => "127.0.0.1".to_owned(),
-            ip if ip.is_unspecified() => "[::1]".to_owned(),
-            std::net::IpAddr::V6(ip) => format!("[{ip}]"),
-            std::net::IpAddr::V4(ip) => ip.to_string(),
-        };
+        let issuer = config.authz.issuer.clone();
         for server in &mut config.resource.authorization_servers {
-            if server.issuer == own && server.internal_url.is_none() {
-                server.internal_url = Some(format!("http://{host}:{}", address.port()));
+            if server.issuer == issuer && server.internal_url.is_none() {
+                server.internal_url = Some(own.to_owned());
             }
         }
     }
@@ -267,7 +336,12 @@ fn own_issuer_inside(role: Role, mut config: Config, address: SocketAddr) -> Con
 }
 
 /// What runs beside the requests, until the stop.
-async fn jobs(readiness: Readiness, redis: Option<SharedRedis>, shutdown: CancellationToken) {
+async fn jobs(
+    readiness: Readiness,
+    redis: Option<SharedRedis>,
+    tls: Option<Tls>,
+    shutdown: CancellationToken,
+) {
     let authz = async {
         if let Some(authz) = &readiness.authz {
             portcullis_authz::jobs::run(authz.clone(), shutdown.cancelled()).await;
@@ -289,5 +363,12 @@ async fn jobs(readiness: Readiness, redis: Option<SharedRedis>, shutdown: Cancel
             redis.keep_warm().await;
         }
     };
-    tokio::join!(authz, keys, shared);
+    let certificate = async {
+        let Some(tls) = tls else { return };
+        let mut minutes = tokio::time::interval(Duration::from_mins(1));
+        while shutdown.run_until_cancelled(minutes.tick()).await.is_some() {
+            tls.reload();
+        }
+    };
+    tokio::join!(authz, keys, shared, certificate);
 }

@@ -1,6 +1,7 @@
 //! The product: both servers wired into one process, and the operator's commands.
 
 mod app;
+mod certificate;
 mod cli;
 mod commands;
 mod doctor;
@@ -12,5 +13,5 @@ pub use app::{Ambient, App, StartError};
 pub use cli::Cli;
 pub use commands::run;
 pub use output::Output;
-pub use server::{Limits, serve};
+pub use server::{Limits, Tls, TlsError, serve};
 pub use settings::{Environment, SettingsError};

@@ -123,14 +123,17 @@ pub(crate) fn written(
 /// What is loosened on purpose, one line each, for the log at start.
 pub(crate) fn loosened(config: &Config, environment: &Environment) -> Vec<String> {
     let mut lines = Vec::new();
-    for (name, path) in &environment.0 {
-        if !name.starts_with("PORTCULLIS_") || !name.ends_with("_FILE") {
-            continue;
-        }
+    let named = environment.0.iter().filter_map(|(name, path)| {
+        let is_secret = name.starts_with("PORTCULLIS_") && name.ends_with("_FILE");
+        is_secret.then_some(Path::new(path))
+    });
+    let tls_key = config.server.tls.as_ref().map(|files| files.key.as_path());
+    for path in named.chain(tls_key) {
         let mode = std::fs::metadata(path).map(|meta| meta.permissions().mode() & 0o777);
         if let Ok(mode) = mode
             && mode & 0o077 != 0
         {
+            let path = path.display();
             lines.push(format!(
                 "{path} has mode {mode:o}; make it 600: others can read a secret"
             ));

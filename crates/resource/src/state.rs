@@ -7,6 +7,7 @@ use portcullis_common::config::{Config, ResourceConfig};
 use portcullis_common::fetch::SharedFetcher;
 use portcullis_common::metrics::SharedMetrics;
 use portcullis_common::redis::SharedRedis;
+use portcullis_common::trace::Tracer;
 use serde_json::{Value, json};
 
 use crate::drain::CallsUnderWay;
@@ -24,6 +25,8 @@ pub struct ResourceParts {
     pub metrics: SharedMetrics,
     /// What replicas share, where there are several.
     pub redis: Option<SharedRedis>,
+    /// What begins a span for each call of a tool.
+    pub tracer: Tracer,
 }
 
 /// The resource server. Cloning shares everything.
@@ -55,7 +58,11 @@ impl ResourceState {
             scopes: config.scopes.clone(),
             settings: settings(config),
         })?;
-        let registry = Arc::new(registry.counted_in(Arc::clone(&parts.metrics)));
+        let registry = Arc::new(
+            registry
+                .counted_in(Arc::clone(&parts.metrics))
+                .traced_by(parts.tracer),
+        );
         let shared_sessions = parts.redis.clone().map(SharedSessions::new);
         let guard = Guard::new(
             &config.resource,

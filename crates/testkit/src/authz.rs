@@ -71,8 +71,7 @@ pub fn config(store: StoreConfig) -> Config {
             public_url: ISSUER.to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             trusted_proxies: Vec::new(),
-            tls_cert: None,
-            tls_key: None,
+            tls: None,
             shutdown_grace: Duration::from_secs(30),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
@@ -83,6 +82,7 @@ pub fn config(store: StoreConfig) -> Config {
         authz: authz(issuer.clone(), &mcp),
         resource: resource(issuer, mcp),
         outbound: OutboundConfig::default(),
+        otlp: None,
         log: LogConfig {
             format: None,
             level: "info".to_owned(),

@@ -91,6 +91,7 @@ impl ProtectedServer {
             fetcher: Arc::clone(&network) as _,
             guarded: no_web(),
             metrics,
+            collector: None,
         };
         Self {
             app: App::open(Role::Resource, config, ambient).await.unwrap(),

@@ -29,6 +29,8 @@ pub struct TestAuthority {
 pub struct Identity {
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
+    /// Certificate and key as files hold them.
+    pem: (String, String),
 }
 
 impl TestAuthority {
@@ -73,6 +75,7 @@ impl TestAuthority {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Identity {
+            pem: (certificate.pem(), key.serialize_pem()),
             certificate: certificate.der().clone(),
             key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
         }
@@ -80,6 +83,21 @@ impl TestAuthority {
 }
 
 impl Identity {
+    /// The certificate in PEM.
+    pub fn certificate_pem(&self) -> &str {
+        &self.pem.0
+    }
+
+    /// The private key in PEM.
+    pub fn key_pem(&self) -> &str {
+        &self.pem.1
+    }
+
+    /// The certificate in DER.
+    pub fn der(&self) -> &[u8] {
+        &self.certificate
+    }
+
     /// What answers handshakes with this certificate.
     fn acceptor(self) -> TlsAcceptor {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+use portcullis_common::metrics::ErrorCode;
 
 use super::form::{self, Form, FormError};
 use super::human::{self, Cookies};
@@ -161,5 +162,7 @@ pub(super) fn refuse(
         "the authorization request was refused"
     );
     let issuer = state.config().authz.issuer.as_str();
-    Ok(human::see_other(&to.failure(issuer, code, description)))
+    let mut response = human::see_other(&to.failure(issuer, code, description));
+    response.extensions_mut().insert(ErrorCode(code));
+    Ok(response)
 }

@@ -77,13 +77,13 @@ pub const KEYS: &[Key] = &[
         "server",
         "tls_cert",
         "",
-        "PEM file with the certificate chain; native TLS is not built yet.",
+        "PEM file with the certificate and the intermediate ones after it; makes the listener speak HTTPS.",
     ),
     key(
         "server",
         "tls_key",
         "",
-        "PEM file with the private key; native TLS is not built yet.",
+        "PEM file with the private key of that certificate.",
     ),
     key(
         "server",
@@ -379,6 +379,24 @@ pub const KEYS: &[Key] = &[
         "(off)",
         "The address of the metrics listener.",
     ),
+    key(
+        "otlp",
+        "endpoint",
+        "",
+        "The collector that spans are sent to, over OTLP/HTTP.",
+    ),
+    secret(
+        "otlp",
+        "headers",
+        "",
+        "Headers for the collector, as `name=value`.",
+    ),
+    key(
+        "otlp",
+        "sample_ratio",
+        "1.0",
+        "Which part of the traces that begin here is sent.",
+    ),
 ];
 
 /// The keys of the tables that may stand several times; they stand in the file only.
@@ -414,7 +432,7 @@ pub const TABLE_KEYS: &[(&str, &[&str])] = &[
 
 /// The sections whose variables are ours: an unknown key there is an error.
 pub(super) const SECTIONS: &[&str] = &[
-    "server", "store", "redis", "authz", "resource", "outbound", "limits", "log", "metrics",
+    "server", "store", "redis", "authz", "resource", "outbound", "limits", "log", "metrics", "otlp",
 ];
 
 /// The key of this name.

@@ -11,7 +11,7 @@ use super::sections::{
     OutboundConfig, RedisConfig, Registration, ResourceConfig, ResourceDeclaration, ServerConfig,
     SigningAlgorithm, StoreConfig, WhenAway,
 };
-use super::{tables, values};
+use super::{listener, otlp, tables, values};
 use crate::issuer::{Issuer, is_loopback_host};
 use crate::resource_indicator::ResourceIndicator;
 use crate::scope::{Scope, ScopeHierarchy};
@@ -47,7 +47,8 @@ const DEFAULT_RESOURCE: &str = "http://localhost:9100/mcp";
 pub fn load(role: Role, sources: Sources<'_>) -> Result<Config, Vec<Problem>> {
     let mut raw = Raw::gather(sources);
     let scopes = tables::scopes(&mut raw);
-    let server = server(&mut raw, role);
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, role.port()));
+    let server = listener::load(&mut raw, listen);
     let identifier = identifier(&mut raw, &server);
     let authz = authz(&mut raw, role, &server, identifier.as_ref(), &scopes);
     let resource = resource(&mut raw, role, &server, authz.as_ref(), identifier, &scopes);
@@ -58,52 +59,16 @@ pub fn load(role: Role, sources: Sources<'_>) -> Result<Config, Vec<Problem>> {
             outbound: outbound(&mut raw),
             log: log(&mut raw),
             metrics_listen: raw.optional("metrics", "listen", values::address),
+            otlp: otlp::load(&mut raw),
             server,
             scopes,
             authz: authz?,
             resource: resource?,
         })
     })();
-    not_built_yet(&mut raw);
     match config {
         Some(config) if raw.problems.is_empty() => Ok(config),
         _ => Err(raw.problems),
-    }
-}
-
-/// A setting without effect would be a promise that nobody keeps.
-fn not_built_yet(raw: &mut Raw<'_>) {
-    let keys = [("server", "tls_cert"), ("server", "tls_key")];
-    for (section, name) in keys {
-        if raw.is_set(section, name) {
-            let text = "this version does not have it yet; remove it";
-            raw.problem(raw.place(section, name), text);
-        }
-    }
-}
-
-fn server(raw: &mut Raw<'_>, role: Role) -> ServerConfig {
-    let seconds = Duration::from_secs;
-    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, role.port()));
-    let listen = raw
-        .optional("server", "listen", values::address)
-        .unwrap_or(listen);
-    let public_url = format!("http://localhost:{}", listen.port());
-    ServerConfig {
-        public_url: raw
-            .optional("server", "public_url", values::public_url)
-            .unwrap_or(public_url),
-        listen,
-        trusted_proxies: raw.value("server", "trusted_proxies", Vec::new(), values::networks),
-        tls_cert: raw
-            .optional("server", "tls_cert", values::text)
-            .map(Into::into),
-        tls_key: raw
-            .optional("server", "tls_key", values::text)
-            .map(Into::into),
-        shutdown_grace: raw.value("server", "shutdown_grace", seconds(30), values::duration),
-        header_timeout: raw.value("server", "header_timeout", seconds(10), values::duration),
-        body_timeout: raw.value("server", "body_timeout", seconds(30), values::duration),
     }
 }
 

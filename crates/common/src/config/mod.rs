@@ -4,7 +4,9 @@
 //! at once, each with its mend. After the start it does not change.
 
 mod keys;
+mod listener;
 mod load;
+mod otlp;
 mod raw;
 mod sections;
 mod show;
@@ -13,12 +15,13 @@ mod values;
 
 pub use keys::{KEYS, Key, TABLE_KEYS};
 pub use load::{Role, load};
+pub use otlp::OtlpConfig;
 pub use raw::{Problem, Sources};
 pub use sections::{
     Authentication, AuthzConfig, ClientConfig, Config, GrantType, IssuerConfig, JwksCacheConfig,
     LogConfig, LogFormat, MigrateMode, OutboundConfig, RedisConfig, Registration, ResourceConfig,
-    ResourceDeclaration, ServerConfig, SigningAlgorithm, StoreConfig, TokenEndpointAuthMethod,
-    WhenAway,
+    ResourceDeclaration, ServerConfig, SigningAlgorithm, StoreConfig, TlsFiles,
+    TokenEndpointAuthMethod, WhenAway,
 };
 pub use show::{Written, written};
 pub use tables::{check_redirect_uri, default_grants};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::OtlpConfig;
 use crate::issuer::Issuer;
 use crate::redis::RedisUrl;
 use crate::resource_indicator::ResourceIndicator;
@@ -33,6 +34,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[metrics] listen`
     pub metrics_listen: Option<SocketAddr>,
+    /// `[otlp]`; `None` means that no spans are sent.
+    pub otlp: Option<OtlpConfig>,
 }
 
 /// The listener.
@@ -44,16 +47,23 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Peers whose forwarded headers count.
     pub trusted_proxies: Vec<IpNet>,
-    /// PEM certificate chain for native TLS.
-    pub tls_cert: Option<PathBuf>,
-    /// PEM private key for native TLS.
-    pub tls_key: Option<PathBuf>,
+    /// Certificate and key of native HTTPS; `None` means plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// How long a stop waits for requests under way.
     pub shutdown_grace: Duration,
     /// How long a peer may take to send its request head.
     pub header_timeout: Duration,
     /// How long a peer may take to send its request body.
     pub body_timeout: Duration,
+}
+
+/// The files of native HTTPS, both in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, and the intermediate ones after it.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// The database.

@@ -178,12 +178,6 @@ fn plain_http_is_for_loopback_and_for_internal_addresses() {
 }
 
 #[test]
-fn what_is_not_built_yet_is_refused_by_name() {
-    let problem = &problems("[server]\ntls_cert = 'chain.pem'", &[])[0];
-    assert!(problem.contains("not have it yet"), "{problem}");
-}
-
-#[test]
 fn redis_is_an_address_and_a_wrong_one_is_reported_with_the_rest_and_not_repeated() {
     let config = read(
         Role::Both,
@@ -263,4 +257,36 @@ fn the_example_environment_names_every_variable() {
             key.variable()
         );
     }
+}
+
+#[test]
+fn https_needs_both_files_and_a_public_url_that_says_so() {
+    let files = "[server]\ntls_cert = 'a.crt'\ntls_key = 'a.key'\n";
+    let config = read(Role::Both, files, &[]).unwrap();
+    assert_eq!(config.server.public_url, "https://localhost:8080");
+    assert_eq!(config.authz.issuer.as_str(), "https://localhost:8080");
+    assert!(config.server.tls.is_some());
+    let url = |url: &str| problems(&format!("{files}public_url = '{url}'"), &[]);
+    let said = url("http://localhost:8080");
+    assert!(said[0].contains("begin it with https://"), "{said:?}");
+    for alone in ["tls_cert", "tls_key"] {
+        let said = problems(&format!("[server]\n{alone} = 'a.pem'"), &[]);
+        assert!(said[0].contains("needs both files"), "{said:?}");
+    }
+}
+
+#[test]
+fn spans_go_nowhere_without_a_collector_and_its_headers_are_never_shown() {
+    assert!(read(Role::Both, "", &[]).unwrap().otlp.is_none());
+    let file =
+        "[otlp]\nendpoint = 'http://localhost:4318'\nheaders = 'x-key=canary'\nsample_ratio = 0.5";
+    let config = read(Role::Both, file, &[]).unwrap();
+    assert!(!format!("{config:?}").contains("canary"));
+    assert!((config.otlp.unwrap().sample_ratio - 0.5).abs() < 1e-9);
+    let said = problems(
+        "[otlp]\nendpoint = 'http://u:canary@c'\nsample_ratio = 3",
+        &[],
+    );
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(!said.concat().contains("canary"), "{said:?}");
 }

@@ -89,6 +89,11 @@ impl JwksCache {
         }))
     }
 
+    /// Whose keys these are.
+    pub fn issuer(&self) -> &Issuer {
+        &self.0.issuer
+    }
+
     /// Whether a set is at hand that may be used.
     pub fn is_ready(&self) -> bool {
         self.0

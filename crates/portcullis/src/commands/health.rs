@@ -1,11 +1,12 @@
 //! `portcullis health`
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use portcullis_common::config::{Config, Role};
-use portcullis_common::fetch::{FetchRequest, Fetcher as _, HttpFetcher};
+use portcullis_common::fetch::{FetchRequest, Fetcher as _, FetcherError, HttpFetcher, OwnServer};
 use serde_json::json;
+use url::Url;
 
 use super::{Context, Failure, Sentence};
 use crate::cli::Health;
@@ -15,9 +16,11 @@ const MAX_ANSWER: usize = 4096;
 
 pub(super) async fn run(context: Context<'_>, options: Health) -> Result<(), Failure> {
     let config = context.config(Role::Both)?;
-    let base = options.url.unwrap_or_else(|| own_address(&config));
+    let (base, fetcher) = match options.url {
+        Some(url) => (url, HttpFetcher::new(config.outbound.ca_file.as_deref())?),
+        None => own_server(&config)?,
+    };
     let url = format!("{}/readyz", base.trim_end_matches('/'));
-    let fetcher = HttpFetcher::new(config.outbound.ca_file.as_deref())?;
     let request = FetchRequest {
         url: &url,
         timeout: Duration::from_secs(3),
@@ -36,12 +39,31 @@ pub(super) async fn run(context: Context<'_>, options: Health) -> Result<(), Fai
         .map_err(|error| Sentence::failure(format!("not ready: {error}")))
 }
 
-/// The configured address; one that stands for all addresses is asked on loopback.
-fn own_address(config: &Config) -> String {
+/// Our own server at the configured address, and what asks it; an address that stands for all
+/// addresses is asked on loopback.
+fn own_server(config: &Config) -> Result<(String, HttpFetcher), FetcherError> {
+    let ca_file = config.outbound.ca_file.as_deref();
     let listen = config.server.listen;
-    match listen.ip() {
-        ip if ip.is_unspecified() => format!("http://localhost:{}", listen.port()),
-        IpAddr::V6(ip) => format!("http://[{ip}]:{}", listen.port()),
-        IpAddr::V4(ip) => format!("http://{ip}:{}", listen.port()),
-    }
+    let (host, ip) = match listen.ip() {
+        ip if ip.is_unspecified() && ip.is_ipv6() => {
+            ("[::1]".to_owned(), Ipv6Addr::LOCALHOST.into())
+        }
+        ip if ip.is_unspecified() => ("localhost".to_owned(), Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) => (format!("[{ip}]"), ip.into()),
+        IpAddr::V4(ip) => (ip.to_string(), ip.into()),
+    };
+    let port = listen.port();
+    let Some(files) = &config.server.tls else {
+        return Ok((format!("http://{host}:{port}"), HttpFetcher::new(ca_file)?));
+    };
+    // A certificate is for the name that others use.
+    let public = Url::parse(&config.server.public_url).ok();
+    let name = public.as_ref().and_then(Url::domain).unwrap_or(&host);
+    let own = OwnServer {
+        name,
+        address: SocketAddr::new(ip, port),
+        certificate: &files.cert,
+    };
+    let fetcher = HttpFetcher::of_own_server(own, ca_file)?;
+    Ok((format!("https://{name}:{port}"), fetcher))
 }

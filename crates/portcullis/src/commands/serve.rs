@@ -2,10 +2,11 @@
 
 use portcullis_common::config::Role;
 use portcullis_common::telemetry;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Context, Failure, greeting};
 use crate::app::{Ambient, App};
+use crate::server::Tls;
 use crate::settings;
 
 pub(super) async fn run(context: Context<'_>, role: Role) -> Result<(), Failure> {
@@ -17,6 +18,11 @@ pub(super) async fn run(context: Context<'_>, role: Role) -> Result<(), Failure>
     // Taken before the start, so that a stop during the start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Without HTTPS nothing listens to it, and a terminal that closes ends the server as it should.
+    let hangup = match &config.server.tls {
+        Some(_) => Some(signal(SignalKind::hangup())?),
+        None => None,
+    };
     let ambient = Ambient::system(&config)?;
     let app = App::open(role, config.clone(), ambient).await?;
     tracing::info!(address = %app.address(), version = env!("CARGO_PKG_VERSION"), "listening");
@@ -28,6 +34,9 @@ pub(super) async fn run(context: Context<'_>, role: Role) -> Result<(), Failure>
         greeting::greet(*context.output, role, &config, first.as_ref());
     }
     drop(first);
+    if let (Some(hangup), Some(tls)) = (hangup, app.tls()) {
+        tokio::spawn(reload_at(hangup, tls.clone()));
+    }
     app.run(async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -36,4 +45,11 @@ pub(super) async fn run(context: Context<'_>, role: Role) -> Result<(), Failure>
     })
     .await;
     Ok(())
+}
+
+/// SIGHUP: whoever renewed the certificate need not wait for the next look at the files.
+async fn reload_at(mut hangup: Signal, tls: Tls) {
+    while hangup.recv().await.is_some() {
+        tls.reload();
+    }
 }

@@ -5,7 +5,6 @@
 //! must never follow a redirect, keep a token, or leave behind a client that it can remove.
 
 mod authorize;
-mod certificate;
 mod challenge;
 mod claims;
 mod cors;

@@ -7,10 +7,10 @@ use portcullis_common::clock::Timestamp;
 use portcullis_common::issuer::is_loopback_host;
 use url::Url;
 
-use super::certificate;
 use super::probe::{Answer, Probe};
 use super::report::{Report, Severity};
 use super::rule;
+use crate::certificate;
 
 /// Least lifetime of the promise of https: half a year, in seconds.
 const LEAST_HSTS: u64 = 15_552_000;

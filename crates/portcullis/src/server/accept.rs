@@ -1,22 +1,26 @@
 //! Accepting connections, and ending them in order.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::{BoxError, Router};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use portcullis_common::config::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use super::deadline::DeadlineBody;
 use super::reader::ReadingPeer;
+use super::tls::Tls;
 
 /// Largest request head, in bytes; longer ones are answered with 431.
 const MAX_HEAD: usize = 64 * 1024;
@@ -52,10 +56,16 @@ pub(crate) struct PeerAddress(pub(crate) SocketAddr);
 /// when all connections have ended, after `shutdown_grace` at the latest.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     limits: Limits,
     shutdown: CancellationToken,
 ) {
+    let exchange = Exchange {
+        router,
+        limits,
+        shutdown: shutdown.clone(),
+    };
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -64,8 +74,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (router, shutdown) = (router.clone(), shutdown.clone());
-                connections.spawn(connection(stream, peer, router, limits, shutdown));
+                connections.spawn(connection(stream, peer, tls.clone(), exchange.clone()));
             }
             // The listener goes on: the next connection may find room again.
             Err(error) => {
@@ -87,37 +96,82 @@ pub async fn serve(
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    limits: Limits,
-    shutdown: CancellationToken,
-) {
+async fn connection(stream: TcpStream, peer: SocketAddr, tls: Option<Tls>, exchange: Exchange) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request =
-            request.map(|body| Body::new(DeadlineBody::new(body, limits.body_timeout)));
-        request.extensions_mut().insert(PeerAddress(peer));
-        router.clone().oneshot(request)
-    });
-    let stream = ReadingPeer::new(stream, limits.body_timeout);
-    let mut builder = hyper::server::conn::http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_buf_size(MAX_HEAD);
-    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let ended = tokio::select! {
-        ended = serving.as_mut() => ended,
-        () = shutdown.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+    let ended = match tls {
+        None => {
+            let stream = ReadingPeer::new(stream, exchange.limits.body_timeout);
+            exchange.run(stream, peer).await
         }
+        Some(tls) => match exchange.shake_hands(&tls, stream).await {
+            Ok(stream) => exchange.run(stream, peer).await,
+            Err(error) => Err(error.into()),
+        },
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "a connection ended early");
+        tracing::debug!(error, %peer, "a connection ended early");
+    }
+}
+
+/// What happens on a connection.
+#[derive(Clone)]
+struct Exchange {
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+}
+
+impl Exchange {
+    /// The handshake, which takes no longer than a request head may; a stop ends it.
+    async fn shake_hands(
+        &self,
+        tls: &Tls,
+        stream: TcpStream,
+    ) -> io::Result<TlsStream<ReadingPeer<TcpStream>>> {
+        let handshake = async {
+            let mut first = [0];
+            stream.peek(&mut first).await?;
+            let [first] = first;
+            let stream = ReadingPeer::new(stream, self.limits.body_timeout);
+            tls.accept(stream, first).await
+        };
+        tokio::select! {
+            () = self.shutdown.cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
+            ended = tokio::time::timeout(self.limits.header_timeout, handshake) => ended?,
+        }
+    }
+
+    /// Answers requests until the peer goes or the server stops.
+    async fn run<S>(self, stream: S, peer: SocketAddr) -> Result<(), BoxError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self {
+            router,
+            limits,
+            shutdown,
+        } = self;
+        let service = service_fn(move |request: Request<Incoming>| {
+            let mut request =
+                request.map(|body| Body::new(DeadlineBody::new(body, limits.body_timeout)));
+            request.extensions_mut().insert(PeerAddress(peer));
+            router.clone().oneshot(request)
+        });
+        let mut builder = hyper::server::conn::http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_timeout)
+            .max_buf_size(MAX_HEAD);
+        let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+        tokio::select! {
+            ended = serving.as_mut() => ended?,
+            () = shutdown.cancelled() => {
+                serving.as_mut().graceful_shutdown();
+                serving.await?;
+            }
+        }
+        Ok(())
     }
 }

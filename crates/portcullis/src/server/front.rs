@@ -21,14 +21,16 @@ use portcullis_common::config::ServerConfig;
 use portcullis_common::correlation::{CORRELATION_HEADER, CorrelationId, CorrelationIds};
 use portcullis_common::entropy::Entropy;
 use portcullis_common::issuer::is_loopback_host;
-use portcullis_common::metrics::SharedMetrics;
+use portcullis_common::metrics::{ErrorCode, SharedMetrics, method_label};
+use portcullis_common::trace::{Attribute, OpenSpan, SpanKind, TraceContext, Tracer};
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing::{Instrument as _, Span};
+use tracing::{Instrument as _, Span, field};
 use url::Url;
 
 use super::accept::PeerAddress;
+use super::probe::PROBES;
 
 /// What the front needs to know.
 #[derive(Clone, Debug)]
@@ -38,6 +40,7 @@ pub(crate) struct Front(Arc<Inner>);
 struct Inner {
     ids: CorrelationIds,
     metrics: SharedMetrics,
+    tracer: Tracer,
     trusted_proxies: Vec<IpNet>,
     sends_hsts: bool,
 }
@@ -48,6 +51,7 @@ impl Front {
         config: &ServerConfig,
         entropy: &dyn Entropy,
         metrics: SharedMetrics,
+        tracer: Tracer,
     ) -> Self {
         // RFC 6797 §8.1.1: the header counts over https only; for loopback names a browser would
         // remember it for every other program on the machine.
@@ -57,6 +61,7 @@ impl Front {
         Self(Arc::new(Inner {
             ids: CorrelationIds::new(entropy),
             metrics,
+            tracer,
             trusted_proxies,
             sends_hsts,
         }))
@@ -122,7 +127,10 @@ struct Arrival {
     client: ClientAddress,
     method: http::Method,
     endpoint: Option<MatchedPath>,
+    /// The span in the log.
     span: Span,
+    /// The span for the collector.
+    traced: Option<OpenSpan>,
     line: AccessLine,
 }
 
@@ -133,14 +141,26 @@ impl Front {
         let peer = request.extensions().get::<PeerAddress>();
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
         let client = ClientAddress::of(peer, request.headers(), &self.0.trusted_proxies);
+        let parent = TraceContext::of(request.headers());
+        let traced = self.0.tracer.begin(SpanKind::Server, parent);
+        let trace = traced.as_ref().map(OpenSpan::context).or(parent);
         request.extensions_mut().insert(id.clone());
         request.extensions_mut().insert(client);
+        if let Some(trace) = trace {
+            request.extensions_mut().insert(trace);
+        }
         Arrival {
             began: Instant::now(),
             client,
             method: request.method().clone(),
             endpoint: request.extensions().get::<MatchedPath>().cloned(),
-            span: tracing::info_span!("request", correlation_id = id.as_str()),
+            span: tracing::info_span!(
+                "request",
+                correlation_id = id.as_str(),
+                trace_id = trace.map(TraceContext::trace_id),
+                call_trace_id = field::Empty, // where the message names another trace
+            ),
+            traced,
             line: AccessLine::of(request),
             id,
         }
@@ -151,18 +171,46 @@ impl Front {
         add_headers(self, &arrival.id, &mut response);
         let status = response.status();
         let endpoint = arrival.endpoint.as_ref();
+        let endpoint = endpoint.map_or("other", MatchedPath::as_str);
         self.0.metrics.request(
-            endpoint.map_or("other", MatchedPath::as_str),
+            endpoint,
             &arrival.method,
             status.as_u16(),
             arrival.began.elapsed(),
         );
+        let error = response.extensions().get::<ErrorCode>().copied();
+        if error.is_some() || status.is_client_error() || status.is_server_error() {
+            self.0.metrics.error(endpoint, error, status);
+        }
+        if let Some(traced) = arrival.traced.filter(|_| !PROBES.contains(&endpoint)) {
+            let method = method_label(&arrival.method);
+            end(traced, method, endpoint, status, &arrival.id);
+        }
         let line = arrival.line;
         arrival
             .span
             .in_scope(|| line.write(arrival.client, status, arrival.began));
         response
     }
+}
+
+/// OpenTelemetry's names for what a server span says (semantic conventions, HTTP). Nothing of the
+/// query, of headers or of the path itself: a route is what we declared.
+fn end(span: OpenSpan, method: &'static str, route: &str, status: StatusCode, id: &CorrelationId) {
+    let attributes = vec![
+        ("http.request.method", Attribute::Text(method.into())),
+        ("http.route", Attribute::Text(route.to_owned().into())),
+        (
+            "http.response.status_code",
+            Attribute::Number(status.as_u16().into()),
+        ),
+        (
+            "portcullis.correlation_id",
+            Attribute::Text(id.to_string().into()),
+        ),
+    ];
+    let name = format!("{method} {route}");
+    span.end(name, attributes, status.is_server_error());
 }
 
 fn add_headers(front: &Front, id: &CorrelationId, response: &mut Response) {

@@ -3,9 +3,13 @@
 mod accept;
 mod deadline;
 mod front;
+mod own;
 mod probe;
 mod reader;
+mod tls;
 
 pub use accept::{Limits, serve};
 pub(crate) use front::{Front, layer};
+pub(crate) use own::OwnListener;
 pub(crate) use probe::{Readiness, metrics_router, router as probe_router};
+pub use tls::{Tls, TlsError};

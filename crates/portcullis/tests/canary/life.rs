@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
+use crate::spans::{self, Spans};
 use crate::{PASSWORD, VERIFIER, WRONG_PASSWORD, WRONG_VERIFIER};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,6 +29,7 @@ pub(crate) struct Life {
     port: u16,
     metrics: u16,
     server: Child,
+    spans: Spans,
     fetcher: HttpFetcher,
     cookies: BTreeMap<String, String>,
     /// What was said, each with its occasion; where a secret belongs it was cut out.
@@ -76,7 +78,13 @@ impl Life {
         let folder = tempfile::tempdir().unwrap();
         let ports = (free_port(), free_port());
         let log = File::create(folder.path().join("log")).unwrap();
+        let spans = Spans::default();
         let server = command(&folder, ports, &[])
+            .env("PORTCULLIS_OTLP_ENDPOINT", spans.listen().await)
+            .env(
+                "PORTCULLIS_OTLP_HEADERS",
+                format!("authorization={}", spans::KEY),
+            )
             .stdout(Stdio::from(log.try_clone().unwrap()))
             .stderr(Stdio::from(log))
             .spawn()
@@ -86,6 +94,7 @@ impl Life {
             port: ports.0,
             metrics: ports.1,
             server,
+            spans,
             fetcher: HttpFetcher::new(None).unwrap(),
             cookies: BTreeMap::new(),
             said: Vec::new(),
@@ -100,6 +109,7 @@ impl Life {
             ("wrong password", WRONG_PASSWORD),
             ("verifier", VERIFIER),
             ("wrong verifier", WRONG_VERIFIER),
+            ("key of the collector", spans::KEY),
         ] {
             life.keep(what, secret);
         }
@@ -309,6 +319,17 @@ impl Life {
         let text = String::from_utf8(answer.into_body()).unwrap();
         assert!(text.contains("# TYPE"), "{text}");
         self.said.push(("metrics".to_owned(), text));
+    }
+
+    /// Everything that the collector was sent, up to the page that was asked for last.
+    pub(crate) async fn looks_at_spans(&mut self) {
+        self.get("looks for spans", "/docs").await;
+        let sent = self.spans.text_with("GET /docs");
+        let text = tokio::time::timeout(PATIENCE, sent).await.unwrap();
+        for name in ["POST /token", "POST /login", "GET /authorize"] {
+            assert!(text.contains(name), "{name} is not in {text}");
+        }
+        self.said.push(("spans".to_owned(), text));
     }
 
     pub(crate) async fn submit(&mut self, what: &str, form: &HtmlForm) -> Answer {

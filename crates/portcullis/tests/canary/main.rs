@@ -4,6 +4,7 @@
 
 mod life;
 mod search;
+mod spans;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -339,6 +340,7 @@ async fn leaves(life: &mut Life) {
         life.get("looks", path).await;
     }
     life.looks_at_metrics().await;
+    life.looks_at_spans().await;
     for arguments in [
         "client list --json",
         "client show gate --json",

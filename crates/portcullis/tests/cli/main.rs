@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod backup;
+mod https;
 mod terminal;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -76,7 +77,12 @@ impl Folder {
 
     /// Starts the server and returns when it listens.
     fn serve(&self) -> Server {
-        let mut process = self.command(&[]).stderr(Stdio::piped()).spawn().unwrap();
+        Self::serve_as(&mut self.command(&[]))
+    }
+
+    /// Like [`Self::serve`], with this command.
+    fn serve_as(command: &mut Command) -> Server {
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap());
         let mut line = String::new();
         while !line.contains("\"listening\"") {

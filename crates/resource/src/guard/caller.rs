@@ -3,6 +3,7 @@
 use portcullis_common::clock::Timestamp;
 use portcullis_common::scope::Scope;
 use portcullis_common::token::VerifiedAccessToken;
+use portcullis_common::trace::TraceContext;
 
 /// Who calls, as the verified access token says it; tools get nothing else of the request.
 ///
@@ -32,6 +33,11 @@ pub struct Caller {
     pub expires_at: Timestamp,
     /// The id under which this request stands in the logs.
     pub correlation_id: String,
+    /// Where this call stands in somebody's trace. A tool that asks other servers sends it on, as
+    /// the header `traceparent` (W3C Trace Context).
+    pub trace: Option<TraceContext>,
+    /// The trace of the HTTP request, where the message names another one.
+    pub request_trace: Option<TraceContext>,
 }
 
 /// What stands behind a token (RFC 9068 §5, RFC 9700 §4.15).
@@ -58,6 +64,24 @@ impl Caller {
             email_verified: token.email_verified(),
             expires_at: token.expires_at(),
             correlation_id,
+            trace: None,
+            request_trace: None,
+        }
+    }
+
+    /// MCP 2026-07-28 (`_meta`, trace context): what the message says is nearer to the call than
+    /// what the request says, which may be a gateway's.
+    pub(super) fn joins(
+        &mut self,
+        of_request: Option<TraceContext>,
+        of_message: Option<TraceContext>,
+    ) {
+        self.trace = of_message.or(of_request);
+        self.request_trace = of_request.filter(|_| of_message.is_some());
+        if let (Some(request), Some(message)) = (of_request, of_message)
+            && !request.is_same_trace(message)
+        {
+            tracing::Span::current().record("call_trace_id", message.trace_id());
         }
     }
 

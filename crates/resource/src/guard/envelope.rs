@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 use portcullis_common::strict_json::{Json, Members};
+use portcullis_common::trace::{TRACE_PARENT, TraceContext};
 use serde_json::Value;
 
 use super::refusal::{HEADER_MISMATCH, INVALID_REQUEST};
@@ -152,6 +153,12 @@ impl<'a> Message<'a> {
     /// The revision that the body names.
     fn version(&self) -> Option<&Json<'a>> {
         self.member("params")?.get("_meta")?.get(VERSION_MEMBER)
+    }
+
+    /// The trace that the caller names in the message.
+    pub(super) fn trace(&self) -> Option<TraceContext> {
+        let meta = self.member("params")?.get("_meta")?;
+        TraceContext::parse(meta.get(TRACE_PARENT.as_str())?.as_str()?)
     }
 
     /// Whether it belongs to a revision without sessions.

@@ -9,6 +9,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, Entry};
 use http::{HeaderMap, HeaderValue, Request, Response};
+use portcullis_common::metrics::ErrorCode;
 use tower::{Layer, Service};
 
 use super::lease::LeasedBody;
@@ -74,7 +75,10 @@ where
                 Ok(permitted) => permitted,
                 Err(refusal) => {
                     guard.note_refusal(&refusal);
-                    return Ok(refusal.into_response());
+                    let error = ErrorCode(refusal.label());
+                    let mut answer = refusal.into_response();
+                    answer.extensions_mut().insert(error);
+                    return Ok(answer);
                 }
             };
             let mut answer = inner.call(permitted.request).await?;

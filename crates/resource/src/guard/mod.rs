@@ -179,12 +179,13 @@ impl Guard {
                 .map_or_else(TokenError::label, |_| metrics::VALID),
         );
         let token = verified.map_err(|error| self.token_refusal(&error))?;
-        let caller = Caller::new(&token, correlation_of(&head));
+        let mut caller = Caller::new(&token, correlation_of(&head));
         // 4. Body size, one parse, repeated members refused.
         let body = guard.body.read(&head, body, surface).await?;
         // 5. The message, and headers that say what it says.
         let message = surface.message(&head, body.parse(surface)?)?;
         message.check_headers(&head.headers)?;
+        caller.joins(head.extensions.get().copied(), message.trace());
         // 6. Sessions belong to the subject and client that began them.
         let sessions = &guard.sessions;
         sessions.check(&mut head.headers, &message, &token).await?;

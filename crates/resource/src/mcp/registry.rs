@@ -10,6 +10,7 @@ use std::time::Duration;
 use portcullis_common::clock::{SharedClock, Timestamp};
 use portcullis_common::metrics::SharedMetrics;
 use portcullis_common::scope::ScopeHierarchy;
+use portcullis_common::trace::{Attribute, OpenSpan, SpanKind, Tracer};
 use serde_json::Value;
 
 use super::tool::{Answer, RegisteredTool, Tool, ToolError};
@@ -42,6 +43,7 @@ pub struct Registry {
     tools: Vec<RegisteredTool>,
     positions: HashMap<&'static str, usize>,
     metrics: SharedMetrics,
+    tracer: Tracer,
 }
 
 /// Why a registry cannot be made.
@@ -97,6 +99,7 @@ impl Registry {
             tools: Vec::new(),
             positions: HashMap::new(),
             metrics: SharedMetrics::default(),
+            tracer: Tracer::default(),
         }
     }
 
@@ -104,6 +107,13 @@ impl Registry {
     #[must_use]
     pub fn counted_in(mut self, metrics: SharedMetrics) -> Self {
         self.metrics = metrics;
+        self
+    }
+
+    /// Begins a span there for each call.
+    #[must_use]
+    pub fn traced_by(mut self, tracer: Tracer) -> Self {
+        self.tracer = tracer;
         self
     }
 
@@ -153,8 +163,39 @@ impl Registry {
         let Some(tool) = self.find(name) else {
             return CallOutcome::Unknown;
         };
-        let outcome = Self::dispatch(tool, arguments, caller).await;
+        let outcome = match self.tracer.begin(SpanKind::Internal, caller.trace) {
+            None => Self::dispatch(tool, arguments, caller).await,
+            Some(span) => Self::trace(span, tool, arguments, caller).await,
+        };
         self.metrics.tool_call(tool.card().name, outcome.label());
+        outcome
+    }
+
+    /// Calls a tool below a span of its own, which the tool learns of.
+    async fn trace(
+        span: OpenSpan,
+        tool: &RegisteredTool,
+        arguments: Value,
+        caller: &Caller,
+    ) -> CallOutcome {
+        let mut below = caller.clone();
+        below.trace = Some(span.context());
+        let outcome = Self::dispatch(tool, arguments, &below).await;
+        let name = tool.card().name;
+        let attributes = vec![
+            ("mcp.method.name", Attribute::Text("tools/call".into())),
+            ("gen_ai.tool.name", Attribute::Text(name.into())),
+            (
+                "portcullis.outcome",
+                Attribute::Text(outcome.label().into()),
+            ),
+        ];
+        let has_failed = matches!(outcome, CallOutcome::Broken { .. });
+        span.linked_to(caller.request_trace).end(
+            format!("tools/call {name}"),
+            attributes,
+            has_failed,
+        );
         outcome
     }
 

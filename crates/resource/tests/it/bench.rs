@@ -159,6 +159,8 @@ pub(crate) fn person(subject: &str) -> Caller {
         email_verified: None,
         expires_at: Timestamp::from_seconds(NOW + 600),
         correlation_id: "c-1".to_owned(),
+        trace: None,
+        request_trace: None,
     }
 }
 

@@ -24,5 +24,6 @@ mod sessions;
 mod sockets;
 mod streams;
 mod tools;
+mod traces;
 mod transport;
 mod verdict;

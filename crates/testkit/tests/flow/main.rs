@@ -8,9 +8,11 @@
 )]
 
 mod clients;
+mod https;
 mod keys;
 mod people;
 mod person;
 mod product;
 mod recorded;
 mod stop;
+mod traces;

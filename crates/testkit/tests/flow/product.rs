@@ -10,11 +10,11 @@ use std::time::Duration;
 use http::Request;
 use oauth2::basic::BasicClient;
 use oauth2::{AuthType, ClientId, ClientSecret, Scope, TokenResponse as _, TokenUrl};
-use portcullis::{Ambient, App};
+use portcullis::{Ambient, App, StartError, Tls};
 use portcullis_authz::state::AppState;
 use portcullis_common::config::{Config, Role, Sources, load};
 use portcullis_common::fetch::HttpFetcher;
-use portcullis_testkit::website::TestAuthority;
+use portcullis_testkit::website::{Identity, TestAuthority};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -31,6 +31,11 @@ pub(crate) struct Place {
     algorithm: &'static str,
     access_token_ttl: &'static str,
     authority: Option<PathBuf>,
+    /// More of the configuration.
+    more: String,
+    /// The file with the authority of its own certificate, where it speaks HTTPS.
+    https: Option<PathBuf>,
+    header_timeout: &'static str,
 }
 
 /// A running product.
@@ -38,6 +43,7 @@ pub(crate) struct Product {
     pub(crate) address: SocketAddr,
     pub(crate) config: Arc<Config>,
     pub(crate) authz: AppState,
+    pub(crate) tls: Option<Tls>,
     stop: CancellationToken,
     running: JoinHandle<()>,
     fetcher: HttpFetcher,
@@ -64,6 +70,38 @@ impl Place {
         self
     }
 
+    /// Over HTTPS, with a certificate of this authority.
+    pub(crate) fn over_https(mut self, authority: &TestAuthority) -> Self {
+        let file = self.folder.path().join("https.pem");
+        std::fs::write(&file, authority.pem()).unwrap();
+        self.https = Some(file);
+        self.renews(&authority.certify(&["127.0.0.1", "localhost"]));
+        self
+    }
+
+    /// Replaces certificate and key.
+    pub(crate) fn renews(&self, identity: &Identity) {
+        std::fs::write(self.file("tls.crt"), identity.certificate_pem()).unwrap();
+        std::fs::write(self.file("tls.key"), identity.key_pem()).unwrap();
+    }
+
+    /// A file in the folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Where peers must send a request head in this time.
+    pub(crate) fn hurrying(mut self, header_timeout: &'static str) -> Self {
+        self.header_timeout = header_timeout;
+        self
+    }
+
+    /// With these sections of the configuration too.
+    pub(crate) fn with(mut self, more: &str) -> Self {
+        self.more.push_str(more);
+        self
+    }
+
     pub(crate) fn signing_with(algorithm: &'static str) -> Self {
         // The public URL must be known before the server binds its port.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -73,6 +111,9 @@ impl Place {
             algorithm,
             access_token_ttl: "10m",
             authority: None,
+            more: String::new(),
+            https: None,
+            header_timeout: "10s",
         }
     }
 
@@ -83,7 +124,19 @@ impl Place {
             algorithm,
             access_token_ttl,
             authority,
+            more,
+            https,
+            header_timeout,
         } = self;
+        let (scheme, tls) = match https {
+            None => ("http", String::new()),
+            Some(_) => {
+                let (cert, key) = (self.file("tls.crt"), self.file("tls.key"));
+                let (cert, key) = (cert.display(), key.display());
+                let files = format!("tls_cert = \"{cert}\"\ntls_key = \"{key}\"");
+                ("https", files)
+            }
+        };
         let database = folder.path().join("portcullis.db");
         let (id, secret) = AGENT;
         let (registration, ca_file) = match authority {
@@ -92,7 +145,9 @@ impl Place {
         };
         let text = format!(
             "[server]\n\
-             public_url = \"http://127.0.0.1:{port}\"\n\
+             public_url = \"{scheme}://127.0.0.1:{port}\"\n\
+             header_timeout = \"{header_timeout}\"\n\
+             {tls}\n\
              listen = \"127.0.0.1:{port}\"\n\
              [store]\n\
              url = \"sqlite://{}\"\n\
@@ -102,6 +157,7 @@ impl Place {
              registration = \"{registration}\"\n\
              [outbound]\n\
              {ca_file}\n\
+             {more}\n\
              [[authz.clients]]\n\
              id = \"{id}\"\n\
              secret = \"{secret}\"\n\
@@ -118,22 +174,26 @@ impl Place {
 
     /// Starts the product here.
     pub(crate) async fn start(&self) -> Product {
+        self.try_to_start().await.unwrap()
+    }
+
+    pub(crate) async fn try_to_start(&self) -> Result<Product, StartError> {
         let config = self.config();
         let ambient = Ambient::system(&config).unwrap();
-        let app = App::open(Role::Both, config.clone(), ambient)
-            .await
-            .unwrap();
+        let app = App::open(Role::Both, config.clone(), ambient).await?;
+        let tls = app.tls().cloned();
         let stop = CancellationToken::new();
         let (address, authz) = (app.address(), app.authz().unwrap().clone());
         let stopped = stop.clone().cancelled_owned();
-        Product {
+        Ok(Product {
             address,
             authz,
+            tls,
             stop,
             running: tokio::spawn(app.run(stopped)),
-            fetcher: HttpFetcher::new(None).unwrap(),
+            fetcher: HttpFetcher::new(self.https.as_deref()).unwrap(),
             config: Arc::new(config),
-        }
+        })
     }
 }
 
@@ -165,14 +225,15 @@ impl Product {
 
     /// Gets a document.
     pub(crate) async fn get(&self, path: &str) -> Value {
-        let url = format!("http://{}{path}", self.address);
+        let url = format!("{}{path}", self.config.server.public_url);
         let request = Request::get(url).body(Vec::new()).unwrap();
-        let answer = self
-            .fetcher
-            .send(request, TIMEOUT, 64 * 1024)
-            .await
-            .unwrap();
-        serde_json::from_slice(answer.body()).unwrap()
+        serde_json::from_slice(self.send(request).await.body()).unwrap()
+    }
+
+    /// Sends any request.
+    pub(crate) async fn send(&self, request: Request<Vec<u8>>) -> http::Response<Vec<u8>> {
+        let sent = self.fetcher.send(request, TIMEOUT, 64 * 1024);
+        sent.await.unwrap()
     }
 
     /// Calls `echo` with this token over one plain request; answers the status.
@@ -187,12 +248,7 @@ impl Product {
             .header("mcp-name", "echo")
             .body(body.into_bytes())
             .unwrap();
-        let answer = self
-            .fetcher
-            .send(request, TIMEOUT, 64 * 1024)
-            .await
-            .unwrap();
-        answer.status().as_u16()
+        self.send(request).await.status().as_u16()
     }
 
     /// Stops as a signal does, and comes back when everything has ended.

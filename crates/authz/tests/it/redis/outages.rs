@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use portcullis_common::config::WhenAway;
+use portcullis_common::metrics::Exposition;
 use portcullis_testkit::authz::{self, Authz, BASIC};
 use portcullis_testkit::clock::within;
 use portcullis_testkit::database::TestDatabase;
@@ -56,7 +57,7 @@ async fn heals(redis: &mut TestRedis, fault: Fault) {
 }
 
 fn gauge(authz: &Authz) -> bool {
-    let text = authz.metrics.encode();
+    let text = authz.metrics.encode(Exposition::Text);
     let line = text
         .lines()
         .find(|line| line.starts_with("portcullis_redis_degraded "));

@@ -1,5 +1,5 @@
 //! When a certificate ends (RFC 5280 §4.1): the only thing that is read of it. Whether it is valid
-//! was decided by the TLS library before the request was sent.
+//! is decided by TLS libraries.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -12,7 +12,7 @@ const GENERALIZED_TIME: u8 = 0x18;
 const VERSION: u8 = 0xa0;
 
 /// The last moment at which this certificate in DER is valid; `None` if it cannot be read.
-pub(super) fn end_of(der: &[u8]) -> Option<Timestamp> {
+pub(crate) fn end_of(der: &[u8]) -> Option<Timestamp> {
     let (certificate, _) = expect(der, SEQUENCE)?;
     let (to_be_signed, _) = expect(certificate, SEQUENCE)?;
     let rest = match element(to_be_signed)? {
