@@ -217,8 +217,8 @@ fn is_sentence(text: &str) -> bool {
 
 fn may_be_an_error(literal: &Literal) -> bool {
     let first = literal.text.split_whitespace().next().unwrap_or_default();
-    let handed_to = |name: &&str| literal.within.iter().any(|call| call == name);
-    !NO_ERRORS.iter().any(|name| handed_to(&name))
+    let handed_to = |name: &&str| literal.within.iter().any(|call| call == *name);
+    !NO_ERRORS.iter().any(handed_to)
         && !NO_ERROR_FIELDS.contains(&literal.label.as_str())
         && !NO_PROSE.contains(&first)
 }
