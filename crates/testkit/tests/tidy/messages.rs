@@ -18,19 +18,25 @@ const HEAD: &str = "| message |";
 const NO_ERRORS: &[&str] = &["expect", "line", "note", "doc", "info!", "debug!", "trace!"];
 /// Fields that hold the texts of pages, tools and logs.
 const NO_ERROR_FIELDS: &[&str] = &["reason", "title", "description", "summary", "outcome"];
-/// The first words of SQL, and of policies for browsers.
+/// The first words of SQL, of policies for browsers, and of what is said on a wire.
 const NO_PROSE: &[&str] = &[
     "BEGIN",
     "CREATE",
     "DELETE",
     "EXISTS",
     "FROM",
+    "HTTP/1.1",
     "INSERT",
+    "LOCK",
+    "PRAGMA",
     "RELEASE",
     "ROLLBACK",
     "SAVEPOINT",
     "SELECT",
+    "SET",
+    "SHARE",
     "UPDATE",
+    "VACUUM",
     "WITH",
     "default-src",
     "g.grant_id,",
@@ -114,8 +120,8 @@ const UNSAID: &[(&str, &str)] = &[
     ("just now", "an answer of the tool timestamp"),
     ("portcullis form … … …", "what is hashed"),
     ("portcullis refresh answer 1", "what a key is derived for"),
-    ("The hash under which [`", "documentation"),
-    ("`] is stored and looked up.", "documentation"),
+    ("The hash under which ['", "documentation"),
+    ("'] is stored and looked up.", "documentation"),
     (
         "…=…; Path=/; Max-Age=…; HttpOnly; SameSite=Lax…",
         "a header",
@@ -187,7 +193,8 @@ fn messages(files: &[File]) -> Messages {
     messages
 }
 
-/// The message as it stands in a row: `…` for what is filled in, and no line breaks.
+/// The message as it stands in a row: `…` for what is filled in, no line breaks, and apostrophes
+/// for backquotes, between which it stands.
 fn form(text: &str) -> String {
     let mut form = String::new();
     let mut rest = text;
@@ -203,7 +210,8 @@ fn form(text: &str) -> String {
         rest = placeholder.get(length..).unwrap_or_default();
     }
     form.push_str(rest);
-    form.split_whitespace().collect::<Vec<_>>().join(" ")
+    let words: Vec<&str> = form.split_whitespace().collect();
+    words.join(" ").replace('`', "'")
 }
 
 /// Two words or more.
@@ -221,6 +229,7 @@ fn may_be_an_error(literal: &Literal) -> bool {
     !NO_ERRORS.iter().any(handed_to)
         && !NO_ERROR_FIELDS.contains(&literal.label.as_str())
         && !NO_PROSE.contains(&first)
+        && !literal.text.contains("redis.call(")
 }
 
 /// The texts between backquotes in the first cells of the tables of messages, with their lines.
@@ -279,5 +288,6 @@ mod tests {
     fn what_is_filled_in_is_an_ellipsis() {
         assert_eq!(form("{name} is\n no {}: {0:?}"), "… is no …: …");
         assert_eq!(form("{{x"), "{x");
+        assert_eq!(form("run `migrate`"), "run 'migrate'");
     }
 }
