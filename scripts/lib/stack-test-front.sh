@@ -6,6 +6,13 @@ redirects() {
     answers 301 "http://localhost:$STACK_HTTP_PORT/login?a=%2f" && has_header location "$STACK_PUBLIC_URL/login?a=%2f" &&
         answers 301 "http://localhost:$STACK_HTTP_PORT/" -H 'Host: evil.example' && has_header location "$STACK_PUBLIC_URL/"
 }
+# Only a token in the folder of the proofs is served without TLS (RFC 8555 §8.3).
+proofs_for_an_authority() {
+    folder=$STACK_HOME/front/acme/.well-known/acme-challenge plain=http://localhost:$STACK_HTTP_PORT/.well-known/acme-challenge
+    mkdir -p "$folder" && chmod 755 "$folder" "${folder%/*}" && echo proof >"$folder/a_Token-1" && echo no >"$folder/other.txt"
+    answers 200 "$plain/a_Token-1" && grep -qx proof "$WORK/body" && answers 404 "$plain/another" &&
+        answers 301 "$plain/other.txt" && answers 301 "$plain/..%2f..%2fnginx.conf" && answers 400 "$plain/../../../nginx.conf"
+}
 # The client offers it in earnest, so it is the server that refuses: alert 70 (RFC 8446 §6.2).
 refuses_tls() {
     openssl s_client -connect "localhost:$STACK_HTTPS_PORT" "-$1" -cipher 'DEFAULT@SECLEVEL=0' </dev/null 2>&1 |

@@ -8,6 +8,8 @@
 mod documents;
 mod files;
 mod imports;
+mod literals;
+mod messages;
 mod text;
 
 use files::File;
@@ -63,6 +65,11 @@ fn every_relative_link_leads_somewhere() {
 #[test]
 fn the_table_of_threats_names_tests_that_exist() {
     assert_none(&documents::threats(&files::all()));
+}
+
+#[test]
+fn every_message_is_explained() {
+    assert_none(&messages::unexplained(&files::all()));
 }
 
 #[test]
