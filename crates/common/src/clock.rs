@@ -47,6 +47,11 @@ impl Timestamp {
 pub trait Clock: Send + Sync + Debug {
     /// The current time by the wall clock.
     fn now(&self) -> Timestamp;
+
+    /// Milliseconds since the Unix epoch, for records that people read; nothing is decided by them.
+    fn now_millis(&self) -> i64 {
+        self.now().seconds().saturating_mul(1000)
+    }
 }
 
 /// The clock as it is passed around.
@@ -56,16 +61,26 @@ pub type SharedClock = Arc<dyn Clock>;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
+impl SystemClock {
+    /// The time since the Unix epoch.
+    fn elapsed() -> Duration {
         #[expect(
             clippy::disallowed_methods,
             reason = "the one place where the wall clock is read"
         )]
         let now = std::time::SystemTime::now();
-        let elapsed = now
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
-        Timestamp::from_seconds(i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
+        now.duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default()
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let seconds = Self::elapsed().as_secs();
+        Timestamp::from_seconds(i64::try_from(seconds).unwrap_or(i64::MAX))
+    }
+
+    fn now_millis(&self) -> i64 {
+        i64::try_from(Self::elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 }

@@ -64,6 +64,8 @@ pub struct Metrics {
     refusals: Family<OutcomeLabels, Counter>,
     tool_calls: Family<ToolLabels, Counter>,
     redis_degraded: Gauge,
+    audit_records: Family<OutcomeLabels, Counter>,
+    audit_failures: Counter,
 }
 
 impl Metrics {
@@ -103,6 +105,18 @@ impl Metrics {
             "1 while Redis is configured and away, else 0",
             redis_degraded.clone(),
         );
+        let audit_records = Family::default();
+        registry.register(
+            "audit_records",
+            "Records of the audit trail, by what became of them",
+            audit_records.clone(),
+        );
+        let audit_failures = Counter::default();
+        registry.register(
+            "audit_write_failures",
+            "Attempts to write the audit trail that failed",
+            audit_failures.clone(),
+        );
         Self {
             registry,
             requests,
@@ -112,6 +126,8 @@ impl Metrics {
             refusals,
             tool_calls,
             redis_degraded,
+            audit_records,
+            audit_failures,
         }
     }
 
@@ -159,6 +175,18 @@ impl Metrics {
     /// Says whether Redis is away, so that replicas do not share what they should.
     pub fn redis_degraded(&self, is_degraded: bool) {
         self.redis_degraded.set(i64::from(is_degraded));
+    }
+
+    /// Counts records of the audit trail.
+    pub fn audit_records(&self, outcome: &'static str, count: u64) {
+        self.audit_records
+            .get_or_create(&OutcomeLabels { outcome })
+            .inc_by(count);
+    }
+
+    /// Counts an attempt to write the audit trail that failed.
+    pub fn audit_failure(&self) {
+        self.audit_failures.inc();
     }
 
     /// Everything as text.

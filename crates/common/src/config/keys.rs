@@ -379,6 +379,12 @@ pub const KEYS: &[Key] = &[
         "(off)",
         "The address of the metrics listener.",
     ),
+    key(
+        "audit",
+        "file",
+        "(off)",
+        "Where the audit trail is appended: a file, or `stdout`.",
+    ),
 ];
 
 /// The keys of the tables that may stand several times; they stand in the file only.
@@ -415,6 +421,7 @@ pub const TABLE_KEYS: &[(&str, &[&str])] = &[
 /// The sections whose variables are ours: an unknown key there is an error.
 pub(super) const SECTIONS: &[&str] = &[
     "server", "store", "redis", "authz", "resource", "outbound", "limits", "log", "metrics",
+    "audit",
 ];
 
 /// The key of this name.

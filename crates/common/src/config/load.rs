@@ -58,6 +58,7 @@ pub fn load(role: Role, sources: Sources<'_>) -> Result<Config, Vec<Problem>> {
             outbound: outbound(&mut raw),
             log: log(&mut raw),
             metrics_listen: raw.optional("metrics", "listen", values::address),
+            audit_sink: raw.optional("audit", "file", values::audit_sink),
             server,
             scopes,
             authz: authz?,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::audit::AuditSink;
 use crate::issuer::Issuer;
 use crate::redis::RedisUrl;
 use crate::resource_indicator::ResourceIndicator;
@@ -33,6 +34,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[metrics] listen`
     pub metrics_listen: Option<SocketAddr>,
+    /// `[audit] file`; `None` means that there is no audit trail.
+    pub audit_sink: Option<AuditSink>,
 }
 
 /// The listener.
