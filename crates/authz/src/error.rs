@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
+use portcullis_common::audit::Draft;
 
 use crate::clients::authentication::ClientAuthError;
 use crate::clients::metadata_document::{DocumentError, DocumentFault};
@@ -74,6 +75,7 @@ impl OAuthErrorCode {
 }
 
 const LIMITER_AWAY: &str = "the server cannot count attempts just now; try again soon";
+const RECORDS_AWAY: &str = "the server cannot write its audit trail; try again soon";
 const STORE_AWAY: &str = "the server cannot reach its store; try again soon";
 /// When a client whose document cannot be had may try again.
 const DOCUMENT_AWAY: Duration = Duration::from_secs(5);
@@ -145,6 +147,15 @@ impl OAuthError {
     /// The code on the wire and the sentence for strangers, for answers that are not JSON.
     pub(crate) const fn texts(&self) -> (&'static str, &'static str) {
         (self.code.wire().0, self.description)
+    }
+
+    /// Says in a record how this ended, in the word that the peer gets; what our own parts kept from
+    /// ending stays unfinished. A record that knows more already keeps it.
+    pub(crate) fn noted_in(self, record: &mut Draft) -> Self {
+        if !self.status.is_server_error() && record.is_unfinished() {
+            record.refuse(self.code.wire().0);
+        }
+        self
     }
 
     /// The answer to a path that is not there.
@@ -386,6 +397,9 @@ impl From<NotReady> for OAuthError {
         match &error {
             NotReady::Store(_) | NotReady::Unconfirmed => {
                 Self::new(OAuthErrorCode::TemporarilyUnavailable, STORE_AWAY)
+            }
+            NotReady::Unrecorded(_) => {
+                Self::new(OAuthErrorCode::TemporarilyUnavailable, RECORDS_AWAY)
             }
         }
         .caused_by(error)

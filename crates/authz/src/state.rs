@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use portcullis_common::audit::{Actor, AuditTrail, AuditUnavailable, Draft, Event};
 use portcullis_common::clock::SharedClock;
 use portcullis_common::config::Config;
 use portcullis_common::entropy::{Entropy, SharedEntropy};
@@ -49,6 +50,9 @@ pub enum NotReady {
     /// The store did not answer lately, so what is in memory may be old.
     #[error("clients and keys in memory could not be confirmed by the store")]
     Unconfirmed,
+    /// What would have to be recorded could not be.
+    #[error(transparent)]
+    Unrecorded(#[from] AuditUnavailable),
 }
 
 /// What every request shares: configuration, clock, random source, store, and in memory the keys
@@ -66,6 +70,7 @@ struct Shared {
     clients: ClientDirectory,
     registrations: RegistrationGate,
     metadata: Bytes,
+    audit: AuditTrail,
     passwords: PasswordPool,
     logins: LoginLimit,
     secrets: LoginLimit,
@@ -85,6 +90,7 @@ impl AppState {
         entropy: SharedEntropy,
         fetcher: GuardedFetcher,
         redis: Option<SharedRedis>,
+        audit: AuditTrail,
     ) -> Result<Self, StartError> {
         let metadata = metadata::render(&config)?;
         let sealing = Sealing::new(config.authz.key_encryption_key.as_ref())?;
@@ -114,6 +120,7 @@ impl AppState {
             clients,
             registrations,
             metadata,
+            audit,
             seen: ArcSwap::from_pointee(seen),
             is_confirmed: AtomicBool::new(true),
         })))
@@ -161,11 +168,15 @@ impl AppState {
     pub async fn keep_keys(&self) -> Result<(), KeyRingError> {
         let shared = &self.0;
         let now = shared.clock.now();
-        let has_changed = shared
+        let kept = shared
             .keys
             .keep_up(&shared.store, now, shared.entropy.as_ref())
             .await?;
-        if has_changed {
+        if let Some(kid) = &kept.rotated_to {
+            let mut record = self.draft(Event::KeyRotated).by(Actor::Server);
+            record.target(kid).succeed();
+        }
+        if kept.has_changed {
             self.refresh().await?;
         }
         Ok(())
@@ -219,6 +230,17 @@ impl AppState {
         } else {
             Err(NotReady::Unconfirmed)
         }
+    }
+
+    /// Whether what must be recorded may be done: without a trail always, with one while it can be
+    /// written. To be asked before anything is consumed or changed.
+    pub(crate) fn recordable(&self) -> Result<(), NotReady> {
+        Ok(self.0.audit.check()?)
+    }
+
+    /// Begins a record of the audit trail.
+    pub(crate) fn draft(&self, event: Event) -> Draft {
+        self.0.audit.draft(event)
     }
 
     /// The configuration.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use portcullis_authz::state::AppState;
-use portcullis_common::clock::SharedClock;
+use portcullis_common::audit::{Actor, AuditError, AuditOptions, AuditTrail, Event};
+use portcullis_common::clock::{SharedClock, SystemClock};
 use portcullis_common::config::{Config, Role};
 use portcullis_common::entropy::SharedEntropy;
 use portcullis_common::fetch::{HttpFetcher, SharedFetcher};
@@ -35,27 +36,36 @@ pub struct Ambient {
     pub redis: Option<SharedRedis>,
     /// What is counted.
     pub metrics: SharedMetrics,
+    /// Where it is recorded who did what.
+    pub audit: AuditTrail,
 }
 
 impl Ambient {
     /// The real ones.
-    pub fn system(config: &Config) -> Result<Self, StartError> {
+    pub fn system(role: Role, config: &Config) -> Result<Self, StartError> {
         let ca_file = config.outbound.ca_file.as_deref();
         let fetcher =
             HttpFetcher::new(ca_file).map_err(|error| StartError::Outbound(error.to_string()))?;
         let guarded = GuardedParts::of(config)
             .and_then(|parts| GuardedFetcher::new(parts, ca_file))
             .map_err(|error| StartError::Outbound(error.to_string()))?;
+        let clock: SharedClock = Arc::new(SystemClock);
         let metrics = SharedMetrics::default();
         let redis = SharedRedis::of(config, Arc::clone(&metrics))
             .map_err(|error| StartError::Outbound(format!("TLS to Redis: {error}")))?;
+        let audit = AuditTrail::start(
+            AuditOptions::of_server(role, config),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+        )?;
         Ok(Self {
             redis,
-            clock: Arc::new(portcullis_common::clock::SystemClock),
+            clock,
             entropy: Arc::new(portcullis_common::entropy::SystemEntropy),
             fetcher: Arc::new(fetcher),
             guarded,
             metrics,
+            audit,
         })
     }
 }
@@ -73,6 +83,9 @@ pub enum StartError {
         /// Why.
         cause: std::io::Error,
     },
+    /// The audit trail cannot be written.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// Outbound requests cannot be set up.
     #[error("{0}")]
     Outbound(String),
@@ -94,6 +107,7 @@ pub struct App {
     readiness: Readiness,
     metrics: Option<(TcpListener, Router)>,
     redis: Option<SharedRedis>,
+    audit: AuditTrail,
     shutdown: CancellationToken,
 }
 
@@ -116,9 +130,10 @@ impl App {
                 Role::Both | Role::Authz => {
                     let (clock, entropy) =
                         (Arc::clone(&ambient.clock), Arc::clone(&ambient.entropy));
-                    let config = Arc::clone(&config);
+                    let (config, audit) = (Arc::clone(&config), ambient.audit.clone());
                     let (guarded, redis) = (ambient.guarded, ambient.redis.clone());
-                    Some(AppState::open(config, clock, entropy, guarded, redis).await?)
+                    let state = AppState::open(config, clock, entropy, guarded, redis, audit);
+                    Some(Box::pin(state).await?)
                 }
                 Role::Resource => None,
             },
@@ -128,6 +143,7 @@ impl App {
                         clock: ambient.clock,
                         fetcher: ambient.fetcher,
                         metrics: Arc::clone(&ambient.metrics),
+                        audit: ambient.audit.clone(),
                     };
                     Some(ResourceState::new(&config, parts)?)
                 }
@@ -147,6 +163,7 @@ impl App {
             readiness,
             metrics,
             redis: ambient.redis,
+            audit: ambient.audit,
             shutdown,
         })
     }
@@ -172,8 +189,15 @@ impl App {
         &self.router
     }
 
+    /// The audit trail, or none.
+    pub const fn audit(&self) -> &AuditTrail {
+        &self.audit
+    }
+
     /// Answers until `stop` is done, then drains and returns.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
+        let audit = self.audit.clone();
+        record(&audit, Event::ServerStarted);
         let jobs = tokio::spawn(jobs(
             self.readiness.clone(),
             self.redis,
@@ -208,8 +232,17 @@ impl App {
         if let Some(authz) = self.readiness.authz {
             authz.store().close().await;
         }
+        record(&audit, Event::ServerStopped);
+        // The writer says in the log what it could not write.
+        let _closed = tokio::task::spawn_blocking(move || audit.close()).await;
         tracing::info!("stopped");
     }
+}
+
+/// Records what the server itself did.
+fn record(audit: &AuditTrail, event: Event) {
+    let mut record = audit.draft(event).by(Actor::Server);
+    record.target(env!("CARGO_PKG_VERSION")).succeed();
 }
 
 /// The metrics have a listener of their own, so that they are never on the public host.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use portcullis_common::audit::AuditTrail;
 use portcullis_common::clock::SharedClock;
 use portcullis_common::config::{Config, ResourceConfig};
 use portcullis_common::fetch::SharedFetcher;
@@ -21,6 +22,8 @@ pub struct ResourceParts {
     pub fetcher: SharedFetcher,
     /// Where calls are counted.
     pub metrics: SharedMetrics,
+    /// Where calls are recorded.
+    pub audit: AuditTrail,
 }
 
 /// The resource server. Cloning shares everything.
@@ -51,7 +54,10 @@ impl ResourceState {
             scopes: config.scopes.clone(),
             settings: settings(config),
         })?;
-        let registry = Arc::new(registry.counted_in(Arc::clone(&parts.metrics)));
+        let registry = registry
+            .counted_in(Arc::clone(&parts.metrics))
+            .recorded_in(parts.audit.clone());
+        let registry = Arc::new(registry);
         let guard = Guard::new(
             &config.resource,
             GuardParts {
@@ -59,6 +65,7 @@ impl ResourceState {
                 clock: parts.clock,
                 fetcher: parts.fetcher,
                 metrics: parts.metrics,
+                audit: parts.audit,
                 policy: Box::new(Arc::clone(&registry)),
             },
         );

@@ -36,6 +36,14 @@ pub(crate) struct KeySet {
     records: Vec<SigningKeyRecord>,
 }
 
+/// What [`KeyRing::keep_up`] did.
+pub(crate) struct KeptUp {
+    /// Whether the store has other keys now than this process.
+    pub(crate) has_changed: bool,
+    /// The key that signs from now on, if this process made it so.
+    pub(crate) rotated_to: Option<String>,
+}
+
 impl KeyRing {
     /// Loads the keys of the store; makes them if there are none, and others if the configured
     /// algorithm is not the one that signs.
@@ -68,27 +76,33 @@ impl KeyRing {
     }
 
     /// Replaces the active key if its time has come, and drops retired ones whose tokens have all
-    /// ended. Asks the store only if there is something to do; `true` if so.
+    /// ended. Asks the store only if there is something to do.
     pub(crate) async fn keep_up(
         &self,
         store: &Store,
         now: Timestamp,
         entropy: &dyn Entropy,
-    ) -> Result<bool, KeyRingError> {
+    ) -> Result<KeptUp, KeyRingError> {
         let set = self.current();
         let begun = set.live(KeyState::Active).and_then(|key| key.activated_at);
         let is_due = begun.is_some_and(|begun| self.policy.is_due(begun, now));
         let has_ended = |key: &SigningKeyRecord| key.published_until.is_some_and(|end| end <= now);
         let is_over = set.records.iter().any(has_ended);
+        let mut rotated_to = None;
         if is_over {
             store.sweep_signing_keys(now).await?;
         }
         if is_due {
             let keys = (&self.sealing, &self.policy);
-            // Whoever wins, the key was replaced.
-            rotate(keys, store, &set.records, now, entropy).await?;
+            // Whoever wins, the key was replaced; the winner says so.
+            let outcome = rotate(keys, store, &set.records, now, entropy).await?;
+            let next = set.live(KeyState::Next).map(|key| key.kid.clone());
+            rotated_to = next.filter(|_| outcome == RotateKeys::Rotated);
         }
-        Ok(is_due || is_over)
+        Ok(KeptUp {
+            has_changed: is_due || is_over,
+            rotated_to,
+        })
     }
 }
 

@@ -126,6 +126,9 @@ pub enum Outcome {
     Failed(&'static str),
 }
 
+/// How it ended while nobody has said so.
+pub(super) const UNFINISHED: Outcome = Outcome::Failed("unfinished");
+
 /// One event with everything that is known of it. Made by a [`Draft`](super::Draft) only.
 #[derive(Clone, Debug)]
 pub struct AuditRecord {
@@ -155,7 +158,7 @@ impl AuditRecord {
         Self {
             at: 0,
             event,
-            outcome: Outcome::Failed("unfinished"),
+            outcome: UNFINISHED,
             actor: Actor::Nobody,
             client: None,
             subject: None,

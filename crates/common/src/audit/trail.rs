@@ -396,6 +396,11 @@ impl Draft {
         self.record.outcome = Outcome::Failed(reason);
     }
 
+    /// Whether nobody has said yet how it ended.
+    pub fn is_unfinished(&self) -> bool {
+        self.record.outcome == super::record::UNFINISHED
+    }
+
     /// The beginning of a record of something else that happened in the same moment, to the same.
     pub fn beside(&self, event: Event) -> Self {
         Self {

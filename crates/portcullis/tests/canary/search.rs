@@ -14,7 +14,7 @@ pub(crate) fn search(mut life: Life) {
         "\"TRACE\"",
         "refresh_token_replayed",
         "code_replayed",
-        "wrong password",
+        "wrong_password",
         "logged out",
     ] {
         assert!(log.contains(line), "{line} is not in the log");

@@ -1,6 +1,12 @@
 //! Who calls.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::request::Parts;
+use portcullis_common::client_address::ClientAddress;
 use portcullis_common::clock::Timestamp;
+use portcullis_common::correlation::CorrelationId;
 use portcullis_common::scope::Scope;
 use portcullis_common::token::VerifiedAccessToken;
 
@@ -30,8 +36,12 @@ pub struct Caller {
     pub email_verified: Option<bool>,
     /// `exp`
     pub expires_at: Timestamp,
+    /// `grant_id`, where the token has one.
+    pub grant: Option<Arc<str>>,
     /// The id under which this request stands in the logs.
     pub correlation_id: String,
+    /// Where the request came from, as far as the front of the process knows.
+    pub source: Option<IpAddr>,
 }
 
 /// What stands behind a token (RFC 9068 §5, RFC 9700 §4.15).
@@ -44,8 +54,10 @@ pub enum Principal {
 }
 
 impl Caller {
-    /// Whoever holds this token.
-    pub(super) fn new(token: &VerifiedAccessToken, correlation_id: String) -> Self {
+    /// Whoever holds this token. Id and source of the request were said by the outermost layer.
+    pub(super) fn new(token: &VerifiedAccessToken, head: &Parts) -> Self {
+        let correlation = head.extensions.get::<CorrelationId>();
+        let source = head.extensions.get::<ClientAddress>();
         Self {
             issuer: token.issuer().as_str().to_owned(),
             subject: token.subject().to_owned(),
@@ -57,7 +69,9 @@ impl Caller {
             email: token.email().map(str::to_owned),
             email_verified: token.email_verified(),
             expires_at: token.expires_at(),
-            correlation_id,
+            grant: token.grant().cloned(),
+            correlation_id: correlation.map_or_else(String::new, ToString::to_string),
+            source: source.map(|source| source.0),
         }
     }
 

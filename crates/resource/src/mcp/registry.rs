@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 use std::time::Duration;
 
+use portcullis_common::audit::{AuditTrail, Event};
 use portcullis_common::clock::{SharedClock, Timestamp};
 use portcullis_common::metrics::SharedMetrics;
 use portcullis_common::scope::ScopeHierarchy;
@@ -42,6 +43,7 @@ pub struct Registry {
     tools: Vec<RegisteredTool>,
     positions: HashMap<&'static str, usize>,
     metrics: SharedMetrics,
+    audit: AuditTrail,
 }
 
 /// Why a registry cannot be made.
@@ -97,6 +99,7 @@ impl Registry {
             tools: Vec::new(),
             positions: HashMap::new(),
             metrics: SharedMetrics::default(),
+            audit: AuditTrail::off(),
         }
     }
 
@@ -104,6 +107,13 @@ impl Registry {
     #[must_use]
     pub fn counted_in(mut self, metrics: SharedMetrics) -> Self {
         self.metrics = metrics;
+        self
+    }
+
+    /// Records calls there.
+    #[must_use]
+    pub fn recorded_in(mut self, audit: AuditTrail) -> Self {
+        self.audit = audit;
         self
     }
 
@@ -150,10 +160,17 @@ impl Registry {
 
     /// Calls a tool: schema, dispatch, answer. The scopes were checked by the guard.
     pub async fn call(&self, name: &str, arguments: Value, caller: &Caller) -> CallOutcome {
+        let mut record = caller.draft(&self.audit, Event::ToolCall);
+        record.target(name);
         let Some(tool) = self.find(name) else {
+            record.fail(CallOutcome::Unknown.label());
             return CallOutcome::Unknown;
         };
         let outcome = Self::dispatch(tool, arguments, caller).await;
+        match &outcome {
+            CallOutcome::Done(_) => record.succeed(),
+            other => record.fail(other.label()),
+        }
         self.metrics.tool_call(tool.card().name, outcome.label());
         outcome
     }

@@ -158,7 +158,9 @@ pub(crate) fn person(subject: &str) -> Caller {
         email: None,
         email_verified: None,
         expires_at: Timestamp::from_seconds(NOW + 600),
+        grant: None,
         correlation_id: "c-1".to_owned(),
+        source: None,
     }
 }
 

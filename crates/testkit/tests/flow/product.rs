@@ -119,7 +119,7 @@ impl Place {
     /// Starts the product here.
     pub(crate) async fn start(&self) -> Product {
         let config = self.config();
-        let ambient = Ambient::system(&config).unwrap();
+        let ambient = Ambient::system(Role::Both, &config).unwrap();
         let app = App::open(Role::Both, config.clone(), ambient)
             .await
             .unwrap();
