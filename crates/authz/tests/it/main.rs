@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod access_tokens;
+mod audit;
 mod authorize;
 mod client_secrets;
 mod clients;
