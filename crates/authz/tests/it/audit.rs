@@ -6,9 +6,12 @@ use std::time::Duration;
 use axum::body::Body;
 use http::{Method, Request, StatusCode};
 use portcullis_common::audit::AuditUnavailable;
+use portcullis_common::correlation::{CORRELATION_HEADER, CorrelationIds};
+use portcullis_common::entropy::SystemEntropy;
 use portcullis_testkit::audit::{AuditFile, brief};
 use portcullis_testkit::authz::{
     Answer, Authz, BASIC, MCP, SPA, SPA_CALLBACKS, WEB, WEB_CALLBACK, config, json_request,
+    token_request,
 };
 use portcullis_testkit::browser::{Ask, Browser};
 use portcullis_testkit::database::TestDatabase;
@@ -448,4 +451,17 @@ async fn a_request_whose_peer_goes_away_is_a_record_too() {
         format!("token failed unfinished nobody {NATIVE} -")
     );
     assert_eq!(said.len(), 2, "{said:?}");
+}
+
+#[tokio::test]
+async fn a_record_has_the_id_under_which_its_request_stands_in_the_log() {
+    let (people, file) = start().await;
+    let authz = &people.authz;
+    let mut request = token_request(Some(BASIC), MACHINE);
+    let headers = request.headers_mut();
+    headers.insert(CORRELATION_HEADER, "c-7".parse().unwrap());
+    let id = CorrelationIds::new(&SystemEntropy).of(headers);
+    request.extensions_mut().insert(id);
+    assert_eq!(authz.send(request).await.status, StatusCode::OK);
+    assert_eq!(file.records(&authz.audit)[0]["correlation_id"], "c-7");
 }

@@ -19,6 +19,18 @@ pub(crate) fn search(mut life: Life) {
     ] {
         assert!(log.contains(line), "{line} is not in the log");
     }
+    let trail = life.trail();
+    for event in [
+        "login",
+        "consent",
+        "token_reuse",
+        "revocation",
+        "client_invited",
+        "logout",
+    ] {
+        let member = format!("\"event\":\"{event}\"");
+        assert!(trail.contains(&member), "{event} is not in the trail");
+    }
     life.said.extend(
         log.lines()
             .map(|line| ("the log".to_owned(), line.to_owned())),
