@@ -172,6 +172,12 @@ async fn whatever_becomes_of_a_token_request_is_one_record() {
             format!("token refused grant_ended {refresh_type} nobody {about}"),
         ]
     );
+}
+
+#[tokio::test]
+async fn a_replayed_code_and_a_clients_own_requests_are_one_record_each() {
+    let (people, file) = start().await;
+    let (authz, mut look) = (&people.authz, Look(file, 0));
     let again = people.approve(Approve::default()).await;
     people.redeem(&again).await;
     people
@@ -191,11 +197,8 @@ async fn whatever_becomes_of_a_token_request_is_one_record() {
     assert_eq!(
         look.said(authz),
         [
-            format!("token ok - {client} {NATIVE} {}", ALICE),
-            format!(
-                "token_reuse refused code_replayed nobody {NATIVE} {}",
-                ALICE
-            ),
+            format!("token ok - client:{NATIVE} {NATIVE} {ALICE}"),
+            format!("token_reuse refused code_replayed nobody {NATIVE} {ALICE}"),
             "token ok - client:svc-basic svc-basic -".to_owned(),
             "token refused invalid_scope client:svc-basic svc-basic -".to_owned(),
             "token refused unsupported_grant_type client:svc-basic svc-basic -".to_owned(),
