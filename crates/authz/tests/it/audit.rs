@@ -444,16 +444,13 @@ async fn a_request_whose_peer_goes_away_is_a_record_too() {
     let body = format!("client_id={NATIVE}&{}", code.body());
     let mut request = Box::pin(authz.token(None, &body));
     let mut context = Context::from_waker(Waker::noop());
-    // The store is asked for the code, and its answer is not waited for.
+    // The store is asked, and its answer is not waited for.
     assert!(request.as_mut().poll(&mut context).is_pending());
     drop(request);
-    Tokens::read(&authz.token(None, &body).await);
     let said = look.said(authz);
-    assert_eq!(
-        said[0],
-        format!("token failed unfinished nobody {NATIVE} -")
-    );
-    assert_eq!(said.len(), 2, "{said:?}");
+    assert_eq!(said.len(), 1, "{said:?}");
+    let begin = format!("token failed unfinished nobody {NATIVE} ");
+    assert!(said[0].starts_with(&begin), "{said:?}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 //! A record holds no token, no code, no secret and nothing that a stranger entered as a name. What it
 //! does take from outside is cut here and escaped in the line.
 
+mod draft;
 mod line;
 mod record;
 mod sink;
@@ -16,6 +17,7 @@ mod tests;
 mod trail;
 mod writer;
 
+pub use draft::Draft;
 pub use record::{Actor, AuditRecord, Event, Outcome};
 pub use sink::AuditSink;
-pub use trail::{AuditError, AuditOptions, AuditTrail, AuditUnavailable, Draft};
+pub use trail::{AuditError, AuditOptions, AuditTrail, AuditUnavailable};

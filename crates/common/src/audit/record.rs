@@ -65,6 +65,37 @@ pub enum Event {
 }
 
 impl Event {
+    /// All of them.
+    pub const ALL: [Self; 27] = [
+        Self::ServerStarted,
+        Self::ServerStopped,
+        Self::Login,
+        Self::LoginLocked,
+        Self::Logout,
+        Self::Consent,
+        Self::CodeIssued,
+        Self::Token,
+        Self::TokenReuse,
+        Self::Revocation,
+        Self::Introspection,
+        Self::ClientAuthentication,
+        Self::ClientRegistered,
+        Self::ClientChanged,
+        Self::ClientRemoved,
+        Self::ClientAdded,
+        Self::ClientInvited,
+        Self::UserAdded,
+        Self::UserRemoved,
+        Self::UserDisabled,
+        Self::UserEnabled,
+        Self::UserPasswordSet,
+        Self::UserRoleSet,
+        Self::KeyRotated,
+        Self::ToolCall,
+        Self::Access,
+        Self::RecordsLost,
+    ];
+
     /// Its name in the line.
     pub const fn name(self) -> &'static str {
         match self {

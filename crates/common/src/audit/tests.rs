@@ -271,6 +271,17 @@ fn a_long_text_is_cut_before_it_is_kept() {
     assert_eq!(text, "ä".repeat(256) + "…");
 }
 
+#[test]
+fn the_page_about_the_trail_names_every_event() {
+    let page = include_str!("../../../../docs/audit.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let named: Vec<_> = rows.filter_map(|row| row.split(" | ").next()).collect();
+    for event in Event::ALL {
+        let name = format!("`{}`", event.name());
+        assert!(named.iter().any(|cell| cell.contains(&name)), "{name}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

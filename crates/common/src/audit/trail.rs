@@ -1,22 +1,18 @@
-//! The trail as it is passed around, and the drafts that become its records.
+//! The trail as it is passed around.
 
-use std::fmt::{self, Display};
+use std::fmt;
 use std::io;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use http::Extensions;
-
+use super::draft::Draft;
 use super::line::Process;
-use super::record::{Actor, AuditRecord, Event, Outcome, cut};
+use super::record::{AuditRecord, Event};
 use super::sink::{AuditSink, OpenSink};
 use super::writer::Writer;
-use crate::client_address::ClientAddress;
 use crate::clock::SharedClock;
 use crate::config::{Config, Role};
-use crate::correlation::CorrelationId;
 use crate::metrics::SharedMetrics;
 
 /// Most records that wait to be written: a disk that hangs must not cost all memory.
@@ -185,9 +181,13 @@ impl AuditTrail {
 
     /// Begins a record; it is one when the draft is dropped.
     pub fn draft(&self, event: Event) -> Draft {
-        Draft {
-            trail: self.clone(),
-            record: AuditRecord::new(event),
+        Draft::new(self.clone(), event)
+    }
+
+    /// Hands a record to the writer.
+    pub(super) fn push(&self, record: AuditRecord) {
+        if let Some(handle) = &self.0 {
+            handle.shared.push(record);
         }
     }
 
@@ -272,158 +272,5 @@ impl fmt::Debug for Shared {
         let mut shown = formatter.debug_struct("Shared");
         shown.field("is_writable", &self.is_writable);
         shown.finish_non_exhaustive()
-    }
-}
-
-/// A record in the making. Whatever happens to what it is about, it becomes one record when it is
-/// dropped: where nobody said how it ended (the peer hung up, our store was away), it is unfinished.
-///
-/// Without a trail every method does nothing.
-#[derive(Debug)]
-#[must_use = "a draft that is dropped at once is an unfinished record"]
-pub struct Draft {
-    trail: AuditTrail,
-    record: AuditRecord,
-}
-
-impl Draft {
-    const fn is_on(&self) -> bool {
-        self.trail.is_on()
-    }
-
-    fn text(&self, text: &str) -> Option<Box<str>> {
-        self.is_on().then(|| cut(text))
-    }
-
-    /// Takes source and correlation id of a request, as the front of the process knows them.
-    pub fn of_request(mut self, extensions: &Extensions) -> Self {
-        if self.is_on() {
-            let source = extensions.get::<ClientAddress>();
-            self.record.source = source.map(|source| source.0);
-            let correlation = extensions.get::<CorrelationId>();
-            self.record.correlation = correlation.map(|id| id.as_str().into());
-        }
-        self
-    }
-
-    /// Takes source and correlation id where there is no request any more.
-    pub fn from(mut self, source: Option<IpAddr>, correlation: &str) -> Self {
-        self.record.source = source;
-        self.record.correlation = self.text(correlation).filter(|id| !id.is_empty());
-        self
-    }
-
-    /// Says who acted.
-    pub fn by(mut self, actor: Actor) -> Self {
-        self.record.actor = actor;
-        self
-    }
-
-    /// It is another event than it seemed.
-    pub const fn event(&mut self, event: Event) -> &mut Self {
-        self.record.event = event;
-        self
-    }
-
-    /// Names who acted, once they proved it.
-    pub const fn actor(&mut self, actor: Actor) -> &mut Self {
-        self.record.actor = actor;
-        self
-    }
-
-    /// Names the client.
-    pub fn client(&mut self, id: &str) -> &mut Self {
-        self.record.client = self.text(id);
-        self
-    }
-
-    /// Names the subject: the id of an account, or what a token says.
-    pub fn subject(&mut self, id: &str) -> &mut Self {
-        self.record.subject = self.text(id);
-        self
-    }
-
-    /// Names the account for people. Never what somebody entered, only what the store has.
-    pub fn username(&mut self, name: &str) -> &mut Self {
-        self.record.username = self.text(name);
-        self
-    }
-
-    /// Names the issuer of the subject, where it is not our own.
-    pub fn issuer(&mut self, issuer: &str) -> &mut Self {
-        self.record.issuer = self.text(issuer);
-        self
-    }
-
-    /// Names what it was about: a resource, a tool, a key, a client, an account.
-    pub fn target(&mut self, target: &str) -> &mut Self {
-        self.record.target = self.text(target);
-        self
-    }
-
-    /// Names the grant type.
-    pub const fn grant_type(&mut self, grant_type: &'static str) -> &mut Self {
-        self.record.grant_type = Some(grant_type);
-        self
-    }
-
-    /// Names the scope.
-    pub fn scope(&mut self, scope: &impl Display) -> &mut Self {
-        if self.is_on() {
-            self.record.scope = self.text(&scope.to_string());
-        }
-        self
-    }
-
-    /// Names the grant.
-    pub fn grant(&mut self, id: &str) -> &mut Self {
-        self.record.grant = self.text(id);
-        self
-    }
-
-    /// It was done.
-    pub const fn succeed(&mut self) {
-        self.record.outcome = Outcome::Ok;
-    }
-
-    /// It was refused, for this reason.
-    pub const fn refuse(&mut self, reason: &'static str) {
-        self.record.outcome = Outcome::Refused(reason);
-    }
-
-    /// It was permitted and ended otherwise.
-    pub const fn fail(&mut self, reason: &'static str) {
-        self.record.outcome = Outcome::Failed(reason);
-    }
-
-    /// Whether nobody has said yet how it ended.
-    pub fn is_unfinished(&self) -> bool {
-        self.record.outcome == super::record::UNFINISHED
-    }
-
-    /// The beginning of a record of something else that happened in the same moment, to the same.
-    pub fn beside(&self, event: Event) -> Self {
-        Self {
-            trail: self.trail.clone(),
-            record: AuditRecord {
-                event,
-                ..self.record.clone()
-            },
-        }
-    }
-
-    /// Makes it no record.
-    pub fn discard(mut self) {
-        self.trail = AuditTrail::off();
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if let Some(handle) = &self.trail.0 {
-            let nothing = AuditRecord::new(self.record.event);
-            let record = std::mem::replace(&mut self.record, nothing);
-            handle.shared.push(record);
-        }
     }
 }
