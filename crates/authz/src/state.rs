@@ -102,7 +102,11 @@ impl AppState {
         // Read before what they count, so that no change falls between.
         let seen = store.load_change_counters().await?;
         let keys = (sealing, policy);
-        let keys = KeyRing::open(keys, &store, clock.now(), entropy.as_ref()).await?;
+        let (keys, has_replaced) =
+            KeyRing::open(keys, &store, clock.now(), entropy.as_ref()).await?;
+        if has_replaced {
+            record_rotation(&audit, keys.current().active.kid());
+        }
         clients.replace(store.load_clients().await?);
         let limits = (config.authz.login_attempts, config.authz.login_window);
         let limit = |name| LoginLimit::new(name, limits.0, limits.1, redis.clone());
@@ -173,8 +177,7 @@ impl AppState {
             .keep_up(&shared.store, now, shared.entropy.as_ref())
             .await?;
         if let Some(kid) = &kept.rotated_to {
-            let mut record = self.draft(Event::KeyRotated).by(Actor::Server);
-            record.target(kid).succeed();
+            record_rotation(&shared.audit, kid);
         }
         if kept.has_changed {
             self.refresh().await?;
@@ -289,4 +292,10 @@ impl AppState {
     pub(crate) fn metadata(&self) -> Bytes {
         self.0.metadata.clone()
     }
+}
+
+/// Records that another key signs from now on, without anybody's doing.
+fn record_rotation(audit: &AuditTrail, kid: &str) {
+    let mut record = audit.draft(Event::KeyRotated).by(Actor::Server);
+    record.target(kid).succeed();
 }

@@ -46,20 +46,21 @@ pub(crate) struct KeptUp {
 
 impl KeyRing {
     /// Loads the keys of the store; makes them if there are none, and others if the configured
-    /// algorithm is not the one that signs.
+    /// algorithm is not the one that signs: then the answer is `true` beside the keys.
     pub(crate) async fn open(
         (sealing, policy): (Sealing, KeyPolicy),
         store: &Store,
         now: Timestamp,
         entropy: &dyn Entropy,
-    ) -> Result<Self, KeyRingError> {
-        let records = prepare(&sealing, &policy, store, now, entropy).await?;
-        let current = KeySet::new(records, &sealing, now)?;
-        Ok(Self {
+    ) -> Result<(Self, bool), KeyRingError> {
+        let prepared = prepare(&sealing, &policy, store, now, entropy).await?;
+        let current = KeySet::new(prepared.records, &sealing, now)?;
+        let ring = Self {
             sealing,
             policy,
             current: ArcSwap::from_pointee(current),
-        })
+        };
+        Ok((ring, prepared.has_replaced))
     }
 
     /// The keys as they are now, without a lock and without the store.
@@ -164,6 +165,13 @@ fn find(records: &[SigningKeyRecord], state: KeyState) -> Option<&SigningKeyReco
     records.iter().find(|record| record.state == state)
 }
 
+/// What a server or a command starts from.
+pub(super) struct Prepared {
+    pub(super) records: Vec<SigningKeyRecord>,
+    /// Whether we replaced keys of another algorithm.
+    has_replaced: bool,
+}
+
 /// Brings the store to where a server can start: keys are there, of the configured algorithm, and
 /// sealed if they should be.
 pub(super) async fn prepare(
@@ -172,7 +180,8 @@ pub(super) async fn prepare(
     store: &Store,
     now: Timestamp,
     entropy: &dyn Entropy,
-) -> Result<Vec<SigningKeyRecord>, KeyRingError> {
+) -> Result<Prepared, KeyRingError> {
+    let mut has_replaced = false;
     for _ in 0..ATTEMPTS {
         let records = store.load_signing_keys().await?;
         let Some(active) = find(&records, KeyState::Active) else {
@@ -192,13 +201,17 @@ pub(super) async fn prepare(
                 generate(sealing, policy, entropy)?,
             );
             let until = policy.published_until(now);
-            store
+            let outcome = store
                 .replace_signing_keys(active.kid.clone(), fresh, now, until)
                 .await?;
+            has_replaced |= outcome == RotateKeys::Rotated;
             continue;
         }
         reseal(sealing, store, &records, entropy).await?;
-        return Ok(records);
+        return Ok(Prepared {
+            records,
+            has_replaced,
+        });
     }
     Err(KeyRingError::Contended)
 }

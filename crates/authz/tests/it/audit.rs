@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::{Method, Request, StatusCode};
+use portcullis_authz::keys::admin;
 use portcullis_common::audit::AuditUnavailable;
+use portcullis_common::config::SigningAlgorithm;
 use portcullis_common::correlation::{CORRELATION_HEADER, CorrelationIds};
 use portcullis_common::entropy::SystemEntropy;
 use portcullis_testkit::audit::{AuditFile, brief};
@@ -297,9 +299,7 @@ async fn a_registration_its_change_its_end_and_a_new_key_are_one_record_each() {
     let names = ["event", "result", "reason", "actor", "target"];
     let records = look.records(authz);
     let said: Vec<_> = records.iter().map(|record| brief(record, &names)).collect();
-    let active = portcullis_authz::keys::admin::list(authz.state.store())
-        .await
-        .unwrap();
+    let active = admin::list(authz.state.store()).await.unwrap();
     assert_eq!(
         said,
         [
@@ -451,6 +451,24 @@ async fn a_request_whose_peer_goes_away_is_a_record_too() {
     assert_eq!(said.len(), 1, "{said:?}");
     let begin = format!("token failed unfinished nobody {NATIVE} ");
     assert!(said[0].starts_with(&begin), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_start_with_another_algorithm_is_a_new_key_and_one_record() {
+    let (people, file) = start().await;
+    let mut config = people.authz.state.config().clone();
+    people.authz.audit.flush().unwrap();
+    config.authz.signing_alg = SigningAlgorithm::EdDsa;
+    let second = Authz::start_with(config.clone()).await;
+    second.audit.flush().unwrap();
+    let third = Authz::start_with(config).await;
+    let records = file.records(&third.audit);
+    let said: Vec<_> = records
+        .iter()
+        .map(|record| brief(record, &["event", "actor", "target"]))
+        .collect();
+    let keys = admin::list(third.state.store()).await.unwrap();
+    assert_eq!(said, [format!("key_rotated server {}", keys[0].kid)]);
 }
 
 #[tokio::test]
