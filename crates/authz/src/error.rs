@@ -3,6 +3,7 @@
 //! Domain errors say precisely what happened; the peer gets a code of the specification and a
 //! sentence for strangers. The cause goes to the log, once, and never into an answer.
 
+mod record;
 mod registration;
 
 use std::error::Error as StdError;
@@ -12,7 +13,6 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use portcullis_common::audit::Draft;
 
 use crate::clients::authentication::ClientAuthError;
 use crate::clients::metadata_document::{DocumentError, DocumentFault};
@@ -147,15 +147,6 @@ impl OAuthError {
     /// The code on the wire and the sentence for strangers, for answers that are not JSON.
     pub(crate) const fn texts(&self) -> (&'static str, &'static str) {
         (self.code.wire().0, self.description)
-    }
-
-    /// Says in a record how this ended, in the word that the peer gets; what our own parts kept from
-    /// ending stays unfinished. A record that knows more already keeps it.
-    pub(crate) fn noted_in(self, record: &mut Draft) -> Self {
-        if !self.status.is_server_error() && record.is_unfinished() {
-            record.refuse(self.code.wire().0);
-        }
-        self
     }
 
     /// The answer to a path that is not there.
