@@ -1,7 +1,8 @@
 //! Benchmarks of the whole product over loopback, on one server thread and one load thread.
 //!
 //! `call`: a protected `tools/call` beside the same server without the guard, in turn; prints the
-//! ratio pair by pair. `token`: client-credentials tokens per second.
+//! ratio pair by pair. `audited`: the same with the audit trail on. `token`: client-credentials tokens
+//! per second.
 
 mod load;
 mod servers;
@@ -10,6 +11,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use portcullis_common::audit::AuditSink;
 use serde_json::{Value, json};
 
 use load::Round;
@@ -24,9 +26,10 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let result = match arguments.next().as_deref() {
-        Some("call") => call(),
+        Some("call") => call(false),
+        Some("audited") => call(true),
         Some("token") => token(),
-        _ => Err("usage: cargo run --release -p portcullis-bench -- call|token".into()),
+        _ => Err("usage: cargo run --release -p portcullis-bench -- call|audited|token".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -42,10 +45,14 @@ fn line(text: &str) {
 }
 
 /// The ratio is the figure to quote: both servers share the machine's mood of the moment.
-fn call() -> Outcome<()> {
+fn call(is_audited: bool) -> Outcome<()> {
     let folder = tempfile::tempdir()?;
-    let config = servers::config(folder.path())?;
+    let mut config = servers::config(folder.path())?;
     let bare = servers::bare(config.clone())?;
+    let trail = folder.path().join("audit.jsonl");
+    if is_audited {
+        config.audit_sink = Some(AuditSink::File(trail.clone()));
+    }
     let product = servers::product(config)?;
     let token = access_token(product)?;
     let with_token = call_request(product.port(), Some(&token));
@@ -71,6 +78,10 @@ fn call() -> Outcome<()> {
         spread(&mut ratios, "")
     ));
     line(&format!("added p99: {}", spread(&mut added, " ms")));
+    if is_audited {
+        let bytes = std::fs::metadata(trail)?.len();
+        line(&format!("the trail has {bytes} bytes"));
+    }
     Ok(())
 }
 

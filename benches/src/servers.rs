@@ -61,7 +61,7 @@ where
 /// The whole product.
 pub(crate) fn product(config: Config) -> Outcome<SocketAddr> {
     on_one_thread(async move |ready| {
-        let ambient = Ambient::system(&config)?;
+        let ambient = Ambient::system(Role::Both, &config)?;
         let app = App::open(Role::Both, config, ambient).await?;
         ready.send(app.address())?;
         app.run(std::future::pending()).await;
@@ -116,8 +116,10 @@ fn caller(scopes: Scope) -> Caller {
         email: None,
         email_verified: None,
         expires_at: Timestamp::from_seconds(SystemClock.now().seconds() + 3600),
+        grant: None,
         correlation_id: "bench".to_owned(),
         trace: None,
         request_trace: None,
+        source: None,
     }
 }

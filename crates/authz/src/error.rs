@@ -3,6 +3,7 @@
 //! Domain errors say precisely what happened; the peer gets a code of the specification and a
 //! sentence for strangers. The cause goes to the log, once, and never into an answer.
 
+mod record;
 mod registration;
 
 use std::error::Error as StdError;
@@ -75,6 +76,7 @@ impl OAuthErrorCode {
 }
 
 const LIMITER_AWAY: &str = "the server cannot count attempts just now; try again soon";
+const RECORDS_AWAY: &str = "the server cannot write its audit trail; try again soon";
 const STORE_AWAY: &str = "the server cannot reach its store; try again soon";
 /// When a client whose document cannot be had may try again.
 const DOCUMENT_AWAY: Duration = Duration::from_secs(5);
@@ -387,6 +389,9 @@ impl From<NotReady> for OAuthError {
         match &error {
             NotReady::Store(_) | NotReady::Unconfirmed => {
                 Self::new(OAuthErrorCode::TemporarilyUnavailable, STORE_AWAY)
+            }
+            NotReady::Unrecorded(_) => {
+                Self::new(OAuthErrorCode::TemporarilyUnavailable, RECORDS_AWAY)
             }
         }
         .caused_by(error)

@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use portcullis_common::audit::{Actor, AuditTrail, AuditUnavailable, Draft, Event};
 use portcullis_common::clock::SharedClock;
 use portcullis_common::config::Config;
 use portcullis_common::entropy::{Entropy, SharedEntropy};
@@ -49,6 +50,9 @@ pub enum NotReady {
     /// The store did not answer lately, so what is in memory may be old.
     #[error("clients and keys in memory could not be confirmed by the store")]
     Unconfirmed,
+    /// What would have to be recorded could not be.
+    #[error(transparent)]
+    Unrecorded(#[from] AuditUnavailable),
 }
 
 /// Whoever looks into why people had to log in again finds it in the log of every start.
@@ -81,6 +85,7 @@ struct Shared {
     clients: ClientDirectory,
     registrations: RegistrationGate,
     metadata: Bytes,
+    audit: AuditTrail,
     passwords: PasswordPool,
     logins: LoginLimit,
     secrets: LoginLimit,
@@ -100,6 +105,7 @@ impl AppState {
         entropy: SharedEntropy,
         fetcher: GuardedFetcher,
         redis: Option<SharedRedis>,
+        audit: AuditTrail,
     ) -> Result<Self, StartError> {
         let metadata = metadata::render(&config)?;
         let sealing = Sealing::new(config.authz.key_encryption_key.as_ref())?;
@@ -112,7 +118,11 @@ impl AppState {
         // Read before what they count, so that no change falls between.
         let seen = store.load_change_counters().await?;
         let keys = (sealing, policy);
-        let keys = KeyRing::open(keys, &store, clock.now(), entropy.as_ref()).await?;
+        let (keys, has_replaced) =
+            KeyRing::open(keys, &store, clock.now(), entropy.as_ref()).await?;
+        if has_replaced {
+            record_rotation(&audit, keys.current().active.kid());
+        }
         clients.replace(store.load_clients().await?);
         let limits = (config.authz.login_attempts, config.authz.login_window);
         let limit = |name| LoginLimit::new(name, limits.0, limits.1, redis.clone());
@@ -130,6 +140,7 @@ impl AppState {
             clients,
             registrations,
             metadata,
+            audit,
             seen: ArcSwap::from_pointee(seen),
             is_confirmed: AtomicBool::new(true),
         })))
@@ -177,11 +188,14 @@ impl AppState {
     pub async fn keep_keys(&self) -> Result<(), KeyRingError> {
         let shared = &self.0;
         let now = shared.clock.now();
-        let has_changed = shared
+        let kept = shared
             .keys
             .keep_up(&shared.store, now, shared.entropy.as_ref())
             .await?;
-        if has_changed {
+        if let Some(kid) = &kept.rotated_to {
+            record_rotation(&shared.audit, kid);
+        }
+        if kept.has_changed {
             self.refresh().await?;
         }
         Ok(())
@@ -237,6 +251,17 @@ impl AppState {
         }
     }
 
+    /// Whether what must be recorded may be done: without a trail always, with one while it can be
+    /// written. To be asked before anything is consumed or changed.
+    pub(crate) fn recordable(&self) -> Result<(), NotReady> {
+        Ok(self.0.audit.check()?)
+    }
+
+    /// Begins a record of the audit trail.
+    pub(crate) fn draft(&self, event: Event) -> Draft {
+        self.0.audit.draft(event)
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.0.config
@@ -283,4 +308,10 @@ impl AppState {
     pub(crate) fn metadata(&self) -> Bytes {
         self.0.metadata.clone()
     }
+}
+
+/// Records that another key signs from now on, without anybody's doing.
+fn record_rotation(audit: &AuditTrail, kid: &str) {
+    let mut record = audit.draft(Event::KeyRotated).by(Actor::Server);
+    record.target(kid).succeed();
 }

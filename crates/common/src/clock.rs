@@ -53,6 +53,11 @@ pub trait Clock: Send + Sync + Debug {
         let seconds = u64::try_from(self.now().seconds()).unwrap_or(0);
         seconds.saturating_mul(1_000_000_000)
     }
+
+    /// The same moment in milliseconds, for records that people read.
+    fn unix_millis(&self) -> i64 {
+        i64::try_from(self.unix_nanos() / 1_000_000).unwrap_or(i64::MAX)
+    }
 }
 
 /// The clock as it is passed around.

@@ -4,6 +4,7 @@
 //! OAuth engine and no MCP library. Nothing in it reads the clock, the random source, the network
 //! or the environment except through the traits defined here.
 
+pub mod audit;
 pub mod client_address;
 pub mod clock;
 pub mod config;

@@ -91,6 +91,8 @@ pub struct Metrics {
     tool_calls: Family<ToolLabels, Counter>,
     redis_degraded: Gauge,
     spans: Family<OutcomeLabels, Counter>,
+    audit_records: Family<OutcomeLabels, Counter>,
+    audit_failures: Counter,
 }
 
 /// Makes families that are listed.
@@ -145,6 +147,14 @@ impl Metrics {
             durations,
             token_validations,
             valid_tokens,
+            audit_records: all.add(
+                "audit_records",
+                "Records of the audit trail, by what became of them",
+            ),
+            audit_failures: all.add(
+                "audit_write_failures",
+                "Attempts to write the audit trail that failed",
+            ),
             spans,
             registry,
         }
@@ -222,6 +232,18 @@ impl Metrics {
         self.spans
             .get_or_create(&OutcomeLabels { outcome })
             .inc_by(number);
+    }
+
+    /// Counts records of the audit trail.
+    pub fn audit_records(&self, outcome: &'static str, count: u64) {
+        self.audit_records
+            .get_or_create(&OutcomeLabels { outcome })
+            .inc_by(count);
+    }
+
+    /// Counts an attempt to write the audit trail that failed.
+    pub fn audit_failure(&self) {
+        self.audit_failures.inc();
     }
 
     /// Everything, written down.

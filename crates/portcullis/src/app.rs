@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use portcullis_authz::state::AppState;
-use portcullis_common::clock::SharedClock;
+use portcullis_common::audit::{Actor, AuditError, AuditOptions, AuditTrail, Event};
+use portcullis_common::clock::{SharedClock, SystemClock};
 use portcullis_common::config::{Config, Role};
 use portcullis_common::entropy::SharedEntropy;
 use portcullis_common::fetch::{HttpFetcher, SharedFetcher};
@@ -39,28 +40,37 @@ pub struct Ambient {
     pub metrics: SharedMetrics,
     /// How spans reach a collector; `None` where nothing may be sent.
     pub collector: Option<HttpFetcher>,
+    /// Where it is recorded who did what.
+    pub audit: AuditTrail,
 }
 
 impl Ambient {
     /// The real ones.
-    pub fn system(config: &Config) -> Result<Self, StartError> {
+    pub fn system(role: Role, config: &Config) -> Result<Self, StartError> {
         let ca_file = config.outbound.ca_file.as_deref();
         let fetcher =
             HttpFetcher::new(ca_file).map_err(|error| StartError::Outbound(error.to_string()))?;
         let guarded = GuardedParts::of(config)
             .and_then(|parts| GuardedFetcher::new(parts, ca_file))
             .map_err(|error| StartError::Outbound(error.to_string()))?;
+        let clock: SharedClock = Arc::new(SystemClock);
         let metrics = SharedMetrics::default();
         let redis = SharedRedis::of(config, Arc::clone(&metrics))
             .map_err(|error| StartError::Outbound(format!("TLS to Redis: {error}")))?;
+        let audit = AuditTrail::start(
+            AuditOptions::of_server(role, config),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+        )?;
         Ok(Self {
             redis,
-            clock: Arc::new(portcullis_common::clock::SystemClock),
+            clock,
             entropy: Arc::new(portcullis_common::entropy::SystemEntropy),
             collector: Some(fetcher.clone()),
             fetcher: Arc::new(fetcher),
             guarded,
             metrics,
+            audit,
         })
     }
 }
@@ -78,6 +88,9 @@ pub enum StartError {
         /// Why.
         cause: std::io::Error,
     },
+    /// The audit trail cannot be written.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// Outbound requests cannot be set up.
     #[error("{0}")]
     Outbound(String),
@@ -104,6 +117,7 @@ pub struct App {
     metrics: Option<(TcpListener, Router)>,
     redis: Option<SharedRedis>,
     exporter: Option<Exporter>,
+    audit: AuditTrail,
     shutdown: CancellationToken,
 }
 
@@ -127,15 +141,7 @@ impl App {
         let own = own_base(&config, address);
         let config = Arc::new(own_issuer_inside(role, config, &own));
         let (tracer, exporter) = spans(role, &config, &ambient);
-        let authz = match role {
-            Role::Both | Role::Authz => {
-                let (clock, entropy) = (Arc::clone(&ambient.clock), Arc::clone(&ambient.entropy));
-                let config = Arc::clone(&config);
-                let (guarded, redis) = (ambient.guarded, ambient.redis.clone());
-                Some(AppState::open(config, clock, entropy, guarded, redis).await?)
-            }
-            Role::Resource => None,
-        };
+        let authz = open_authz(role, &config, &ambient).await?;
         let fetcher = match &authz {
             Some(authz) => Arc::new(OwnListener {
                 base: own,
@@ -154,6 +160,7 @@ impl App {
                         metrics: Arc::clone(&ambient.metrics),
                         redis: ambient.redis.clone(),
                         tracer: tracer.clone(),
+                        audit: ambient.audit.clone(),
                     };
                     Some(ResourceState::new(&config, parts)?)
                 }
@@ -175,6 +182,7 @@ impl App {
             metrics,
             redis: ambient.redis,
             exporter,
+            audit: ambient.audit,
             shutdown,
         })
     }
@@ -210,8 +218,15 @@ impl App {
         &self.router
     }
 
+    /// The audit trail, or none.
+    pub const fn audit(&self) -> &AuditTrail {
+        &self.audit
+    }
+
     /// Answers until `stop` is done, then drains and returns.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
+        let audit = self.audit.clone();
+        record(&audit, Event::ServerStarted);
         let (readiness, tls) = (self.readiness.clone(), self.tls.clone());
         let jobs = tokio::spawn(jobs(readiness, self.redis, tls, self.shutdown.clone()));
         let serving = server::serve(
@@ -254,8 +269,27 @@ impl App {
         if let Some(authz) = self.readiness.authz {
             authz.store().close().await;
         }
+        record(&audit, Event::ServerStopped);
+        // The writer says in the log what it could not write.
+        let _closed = tokio::task::spawn_blocking(move || audit.close()).await;
         tracing::info!("stopped");
     }
+}
+
+/// The authorization server, where it runs here.
+async fn open_authz(
+    role: Role,
+    config: &Arc<Config>,
+    ambient: &Ambient,
+) -> Result<Option<AppState>, StartError> {
+    if role == Role::Resource {
+        return Ok(None);
+    }
+    let (clock, entropy) = (Arc::clone(&ambient.clock), Arc::clone(&ambient.entropy));
+    let (guarded, redis) = (ambient.guarded.clone(), ambient.redis.clone());
+    let (config, audit) = (Arc::clone(config), ambient.audit.clone());
+    let state = AppState::open(config, clock, entropy, guarded, redis, audit);
+    Ok(Some(Box::pin(state).await?))
 }
 
 /// What begins spans, and the job that sends them; nothing where no collector is configured.
@@ -275,6 +309,12 @@ fn spans(role: Role, config: &Config, ambient: &Ambient) -> (Tracer, Option<Expo
         metrics: Arc::clone(&ambient.metrics),
     });
     (tracer, Some(exporter))
+}
+
+/// Records what the server itself did.
+fn record(audit: &AuditTrail, event: Event) {
+    let mut record = audit.draft(event).by(Actor::Server);
+    record.target(env!("CARGO_PKG_VERSION")).succeed();
 }
 
 /// The metrics have a listener of their own, so that they are never on the public host.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use portcullis_common::audit::AuditTrail;
 use portcullis_common::clock::SharedClock;
 use portcullis_common::config::{Config, ResourceConfig};
 use portcullis_common::fetch::SharedFetcher;
@@ -27,6 +28,8 @@ pub struct ResourceParts {
     pub redis: Option<SharedRedis>,
     /// What begins a span for each call of a tool.
     pub tracer: Tracer,
+    /// Where calls are recorded.
+    pub audit: AuditTrail,
 }
 
 /// The resource server. Cloning shares everything.
@@ -58,11 +61,11 @@ impl ResourceState {
             scopes: config.scopes.clone(),
             settings: settings(config),
         })?;
-        let registry = Arc::new(
-            registry
-                .counted_in(Arc::clone(&parts.metrics))
-                .traced_by(parts.tracer),
-        );
+        let registry = registry
+            .counted_in(Arc::clone(&parts.metrics))
+            .traced_by(parts.tracer)
+            .recorded_in(parts.audit.clone());
+        let registry = Arc::new(registry);
         let shared_sessions = parts.redis.clone().map(SharedSessions::new);
         let guard = Guard::new(
             &config.resource,
@@ -72,6 +75,7 @@ impl ResourceState {
                 fetcher: parts.fetcher,
                 metrics: parts.metrics,
                 redis: parts.redis,
+                audit: parts.audit,
                 policy: Box::new(Arc::clone(&registry)),
             },
         );

@@ -11,11 +11,12 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request, StatusCode};
 use portcullis_authz::router::router;
 use portcullis_authz::state::AppState;
+use portcullis_common::audit::{AuditOptions, AuditTrail};
 use portcullis_common::clock::SharedClock;
 use portcullis_common::config::{
     Authentication, AuthzConfig, ClientConfig, Config, GrantType, IssuerConfig, JwksCacheConfig,
-    LogConfig, OutboundConfig, Registration, ResourceConfig, ResourceDeclaration, ServerConfig,
-    SigningAlgorithm, StoreConfig, TokenEndpointAuthMethod,
+    LogConfig, OutboundConfig, Registration, ResourceConfig, ResourceDeclaration, Role,
+    ServerConfig, SigningAlgorithm, StoreConfig, TokenEndpointAuthMethod,
 };
 use portcullis_common::entropy::SharedEntropy;
 use portcullis_common::issuer::Issuer;
@@ -89,6 +90,7 @@ pub fn config(store: StoreConfig) -> Config {
             file: None,
         },
         metrics_listen: None,
+        audit_sink: None,
     }
 }
 
@@ -229,6 +231,8 @@ pub struct Authz {
     pub redis: Option<SharedRedis>,
     /// What it counts about that.
     pub metrics: SharedMetrics,
+    /// Its audit trail, which is off unless the configuration says otherwise.
+    pub audit: AuditTrail,
     router: Router,
 }
 
@@ -270,8 +274,15 @@ impl Authz {
         let entropy: SharedEntropy = SeededEntropy::new(seed);
         let metrics = SharedMetrics::default();
         let redis = SharedRedis::of(&config, Arc::clone(&metrics)).unwrap();
+        let audit = AuditTrail::start(
+            AuditOptions::of_server(Role::Authz, &config),
+            Arc::clone(&shared_clock),
+            Arc::clone(&metrics),
+        )
+        .unwrap();
         let config = Arc::new(config);
-        let state = AppState::open(config, shared_clock, entropy, fetcher, redis.clone());
+        let (shared, trail) = (redis.clone(), audit.clone());
+        let state = AppState::open(config, shared_clock, entropy, fetcher, shared, trail);
         let state = Box::pin(state).await.unwrap();
         Self {
             router: router(state.clone()),
@@ -279,6 +290,7 @@ impl Authz {
             clock,
             redis,
             metrics,
+            audit,
         }
     }
 

@@ -10,6 +10,7 @@
 )]
 
 pub mod answer;
+pub mod audit;
 pub mod authz;
 pub mod browser;
 pub mod clock;

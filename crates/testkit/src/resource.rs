@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, Request};
 use portcullis::{Ambient, App};
+use portcullis_common::audit::{AuditOptions, AuditTrail};
 use portcullis_common::config::{Config, Role, Sources, load};
 use portcullis_common::metrics::SharedMetrics;
 use portcullis_common::redis::SharedRedis;
@@ -42,6 +43,8 @@ pub const PLAIN_CHALLENGE: &str = "Bearer scope=\"mcp:read mcp:write\", \
 #[derive(Debug)]
 pub struct ProtectedServer {
     app: App,
+    /// Its audit trail, which is off unless the configuration says otherwise.
+    pub audit: AuditTrail,
     /// Its clock.
     pub clock: Arc<ManualClock>,
     /// Its first issuer.
@@ -84,6 +87,9 @@ impl ProtectedServer {
         let mut config = config(network.issuers());
         change(&mut config);
         let metrics = SharedMetrics::default();
+        let options = AuditOptions::of_server(Role::Resource, &config);
+        let shared = Arc::clone(&clock) as _;
+        let audit = AuditTrail::start(options, shared, Arc::clone(&metrics)).unwrap();
         let ambient = Ambient {
             redis: SharedRedis::of(&config, Arc::clone(&metrics)).unwrap(),
             clock: Arc::clone(&clock) as _,
@@ -92,8 +98,10 @@ impl ProtectedServer {
             guarded: no_web(),
             metrics,
             collector: None,
+            audit: audit.clone(),
         };
         Self {
+            audit,
             app: App::open(Role::Resource, config, ambient).await.unwrap(),
             clock,
             issuer,

@@ -1,5 +1,6 @@
 //! Logging in with a password.
 
+use portcullis_common::audit::{Actor, Draft, Event};
 use portcullis_common::client_address::ClientAddress;
 use portcullis_common::entropy::EntropyError;
 
@@ -42,6 +43,7 @@ pub(crate) struct Attempt<'a> {
 pub(crate) async fn log_in(
     state: &AppState,
     attempt: &Attempt<'_>,
+    record: &mut Draft,
 ) -> Result<SessionId, LoginError> {
     let username = Username::parse(attempt.username.trim()).ok();
     let name = username.as_ref().map_or(attempt.username, Username::as_str);
@@ -50,12 +52,13 @@ pub(crate) async fn log_in(
     let turn = match state.logins().take(&pair, state.clock()).await {
         Ok(turn) => turn,
         Err(Refused::Limit(locked)) => {
-            log(attempt, "locked");
+            record.event(Event::LoginLocked);
+            refuse(attempt, record, "locked");
             return Err(LoginError::Locked(locked));
         }
         Err(Refused::Away(away)) => return Err(LoginError::LimiterAway(away)),
     };
-    let result = verify(state, attempt, username.as_ref()).await;
+    let result = verify(state, attempt, username.as_ref(), record).await;
     let outcome = match &result {
         Ok(_) => Outcome::Right,
         Err(
@@ -74,10 +77,11 @@ async fn verify(
     state: &AppState,
     attempt: &Attempt<'_>,
     username: Option<&Username>,
+    record: &mut Draft,
 ) -> Result<SessionId, LoginError> {
     // Longer ones are refused before they cost anything, the same for every name.
     let Ok(password) = Password::parse(attempt.password) else {
-        log(attempt, "password out of bounds");
+        refuse(attempt, record, "password_out_of_bounds");
         return Err(LoginError::Wrong);
     };
     let found = match username {
@@ -88,30 +92,34 @@ async fn verify(
     let hash = found.as_ref().map(|(_, hash)| hash);
     let is_right = state.passwords().verify(password, hash).await?;
     let Some((account, hash)) = found else {
-        log(attempt, "unknown account");
+        refuse(attempt, record, "unknown_account");
         return Err(LoginError::Wrong);
     };
+    // The names of the store: what was entered may be a password.
+    record
+        .subject(account.id.as_str())
+        .username(account.username.as_str());
     if !is_right || account.state == AccountState::Disabled {
         let outcome = if is_right {
             "disabled"
         } else {
-            "wrong password"
+            "wrong_password"
         };
-        log(attempt, outcome);
+        refuse(attempt, record, outcome);
         tracing::debug!(
             account.id = account.id.as_str(),
             "the account of the attempt"
         );
         return Err(LoginError::Wrong);
     }
-    open_session(state, attempt, account.id, hash).await
+    open_session(state, attempt, (account.id, hash), record).await
 }
 
 async fn open_session(
     state: &AppState,
     attempt: &Attempt<'_>,
-    account_id: AccountId,
-    verified: PasswordHash,
+    (account_id, verified): (AccountId, PasswordHash),
+    record: &mut Draft,
 ) -> Result<SessionId, LoginError> {
     let id = SessionId::generate(state.entropy())?;
     let now = state.clock().now();
@@ -124,9 +132,10 @@ async fn open_session(
         expires_at: now.plus(state.config().authz.session_ttl),
     };
     if state.store().open_session(new).await? == OpenSession::Refused {
-        log(attempt, "the account changed meanwhile");
+        refuse(attempt, record, "account_changed");
         return Err(LoginError::Wrong);
     }
+    record.actor(Actor::Subject).succeed();
     tracing::info!(
         account.id = account_id.as_str(),
         client.address = %attempt.source.0,
@@ -137,6 +146,7 @@ async fn open_session(
 }
 
 /// Without the name that was entered: people type passwords into the wrong field.
-fn log(attempt: &Attempt<'_>, outcome: &'static str) {
+fn refuse(attempt: &Attempt<'_>, record: &mut Draft, outcome: &'static str) {
+    record.refuse(outcome);
     tracing::info!(client.address = %attempt.source.0, outcome, "login");
 }

@@ -9,6 +9,8 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::request::Parts;
+use portcullis_common::audit::Event;
 use portcullis_common::client_address::ClientAddress;
 use portcullis_common::config::TokenEndpointAuthMethod;
 use portcullis_common::secret::SecretHash;
@@ -18,6 +20,7 @@ use super::metadata_document::{DocumentError, DocumentUrl};
 use super::{Client, FindClientError};
 use crate::accounts::{Locked, Pair};
 use crate::endpoints::form::{Form, decode};
+use crate::endpoints::source;
 use crate::limiter::{LimiterAway, Refused};
 use crate::state::AppState;
 use crate::store::StoreError;
@@ -67,6 +70,44 @@ impl From<FindClientError> for ClientAuthError {
 }
 
 impl ClientAuthError {
+    /// The client, where there is such a one. What else is sent as an id may be a secret in the wrong
+    /// place, and stays out of records.
+    fn known_client(&self) -> Option<&str> {
+        match self {
+            Self::WrongMethod { id, .. }
+            | Self::WrongSecret { id, .. }
+            | Self::TooManyWrong { id, .. } => Some(id),
+            Self::SeveralMethods
+            | Self::DifferentClientId
+            | Self::SecretWithoutId
+            | Self::AssertionUnsupported
+            | Self::Missing
+            | Self::HeaderUnreadable
+            | Self::Unknown { .. }
+            | Self::LimiterAway(_)
+            | Self::Document(_)
+            | Self::Store(_) => None,
+        }
+    }
+
+    /// The word for records.
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::SeveralMethods => "several_methods",
+            Self::DifferentClientId => "different_client_id",
+            Self::SecretWithoutId | Self::Missing => "no_client_id",
+            Self::AssertionUnsupported => "assertion_unsupported",
+            Self::HeaderUnreadable => "header_unreadable",
+            Self::Unknown { .. } => "unknown_client",
+            Self::WrongMethod { .. } => "wrong_method",
+            Self::WrongSecret { .. } => "wrong_secret",
+            Self::TooManyWrong { .. } => "locked",
+            Self::LimiterAway(_) => "limiter_away",
+            Self::Document(_) => "no_document",
+            Self::Store(_) => "store_away",
+        }
+    }
+
     /// Whether the client tried the `Authorization` header.
     pub(crate) const fn tried_header(&self) -> bool {
         match self {
@@ -108,8 +149,26 @@ struct Presented<'a> {
     method: TokenEndpointAuthMethod,
 }
 
-/// Turns credentials into an [`AuthenticatedClient`]. `source` is who sent them.
+/// Turns the credentials of a request into an [`AuthenticatedClient`]; a refusal is recorded.
 pub(crate) async fn authenticate(
+    head: &Parts,
+    form: &Form<'_>,
+    state: &AppState,
+) -> Result<AuthenticatedClient, ClientAuthError> {
+    let source = source(&head.extensions);
+    let result = prove(&head.headers, form, state, source).await;
+    if let Err(error) = &result {
+        let record = state.draft(Event::ClientAuthentication);
+        let mut record = record.of_request(&head.extensions);
+        if let Some(id) = error.known_client() {
+            record.client(id);
+        }
+        record.refuse(error.reason());
+    }
+    result
+}
+
+async fn prove(
     headers: &HeaderMap,
     form: &Form<'_>,
     state: &AppState,

@@ -1,11 +1,11 @@
 //! The authorization endpoint (OAuth 2.1 §3.1).
 
-use std::net::IpAddr;
-
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::request::Parts;
+use http::{Extensions, Method, StatusCode};
+use portcullis_common::audit::Event;
 use portcullis_common::metrics::ErrorCode;
 
 use super::form::{self, Form, FormError};
@@ -27,7 +27,6 @@ pub(crate) async fn get(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let source = super::source(&request).0;
     let (head, _) = request.into_parts();
     let query = head.uri.query().unwrap_or_default();
     if query.len() > MAX_QUERY {
@@ -37,11 +36,7 @@ pub(crate) async fn get(
         });
     }
     let form = Form::parse_repetitions(query.as_bytes())?;
-    let sender = Sender {
-        headers: &head.headers,
-        source,
-    };
-    answer(&state, sender, &form, head.method == Method::HEAD).await
+    answer(&state, &head, &form, head.method == Method::HEAD).await
 }
 
 /// Answers a request in the body, exactly as one in the query (OpenID Connect Core §3.1.2.1).
@@ -49,36 +44,25 @@ pub(crate) async fn post(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let source = super::source(&request).0;
     let (head, body) = request.into_parts();
     let body: Bytes = form::read_body(&head, body).await?;
     let form = Form::parse_repetitions(&body)?;
-    let sender = Sender {
-        headers: &head.headers,
-        source,
-    };
-    answer(&state, sender, &form, false).await
-}
-
-/// Who sent a request.
-#[derive(Clone, Copy, Debug)]
-struct Sender<'a> {
-    headers: &'a HeaderMap,
-    source: IpAddr,
+    answer(&state, &head, &form, false).await
 }
 
 async fn answer(
     state: &AppState,
-    sender: Sender<'_>,
+    head: &Parts,
     form: &Form<'_>,
     is_head: bool,
 ) -> Result<Response, PageError> {
     // What is in memory counts only while the store can say that nothing changed.
     state.confirmed()?;
-    let session = Cookies::of(sender.headers, state.config())
+    let session = Cookies::of(&head.headers, state.config())
         .find_session(state)
         .await?;
-    let request = match ValidatedAuthorizationRequest::validate(state, form, sender.source).await {
+    let source = super::source(&head.extensions).0;
+    let request = match ValidatedAuthorizationRequest::validate(state, form, source).await {
         Ok(request) => request,
         Err(AuthorizationError::Page(error)) => return Err(error.into()),
         Err(AuthorizationError::OutOfOrder(error)) => return Err(error.into()),
@@ -91,7 +75,7 @@ async fn answer(
     if is_head {
         return Ok(human::page(StatusCode::OK, String::new(), None));
     }
-    ask(state, request, session.as_ref()).await
+    ask(state, request, session.as_ref(), &head.extensions).await
 }
 
 /// Takes a validated request to its person: to the login, to the question, or, where the person has
@@ -100,6 +84,7 @@ async fn ask(
     state: &AppState,
     request: ValidatedAuthorizationRequest,
     session: Option<&Session>,
+    extensions: &Extensions,
 ) -> Result<Response, PageError> {
     let prompt = request.prompt();
     let to = request.return_path().clone();
@@ -116,7 +101,7 @@ async fn ask(
         return Ok(human::see_own(state, LOGIN, handle));
     };
     if waiting.is_remembered(state, session).await? {
-        return approve_silently(state, &waiting, session).await;
+        return approve_silently(state, &waiting, session, extensions).await;
     }
     if prompt.is_none {
         return refuse(
@@ -134,9 +119,12 @@ pub(super) async fn approve_silently(
     state: &AppState,
     waiting: &WaitingAuthorization,
     session: &Session,
+    extensions: &Extensions,
 ) -> Result<Response, PageError> {
+    state.recordable()?;
     let scope = waiting.request().scope().clone();
-    let code = waiting.approve(state, session, scope).await?;
+    let mut record = state.draft(Event::CodeIssued).of_request(extensions);
+    let code = waiting.approve(state, session, scope, &mut record).await?;
     let issuer = state.config().authz.issuer.as_str();
     let to = waiting.request().return_path();
     Ok(human::see_other(&to.success(issuer, &code)))

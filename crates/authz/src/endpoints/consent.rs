@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{Method, StatusCode};
+use portcullis_common::audit::Event;
 use portcullis_common::scope::Scope;
 
 use super::authorize::{approve_silently, refuse};
@@ -25,8 +26,8 @@ pub(crate) async fn get(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let source = super::source(&request).0;
     let (head, _) = request.into_parts();
+    let source = super::source(&head.extensions).0;
     let form = Form::parse(head.uri.query().unwrap_or_default().as_bytes())?;
     let cookies = Cookies::of(&head.headers, state.config());
     let session = cookies.find_session(&state).await?;
@@ -37,7 +38,7 @@ pub(crate) async fn get(
     };
     // HEAD looks and decides nothing.
     if head.method != Method::HEAD && waiting.is_remembered(&state, session).await? {
-        return approve_silently(&state, &waiting, session).await;
+        return approve_silently(&state, &waiting, session, &head.extensions).await;
     }
     let secret = cookies.session.as_ref().map_or("", SessionId::expose);
     Ok(show(&state, &waiting, session, secret))
@@ -48,8 +49,8 @@ pub(crate) async fn post(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let source = super::source(&request).0;
     let (head, body) = request.into_parts();
+    let source = super::source(&head.extensions).0;
     human::verify_same_origin(&head.headers, state.config())?;
     let body = form::read_body(&head, body).await?;
     let form = Form::parse_repetitions(&body)?;
@@ -70,16 +71,22 @@ pub(crate) async fn post(
     let Some(session) = waiting.accepted_session(session.as_ref()) else {
         return Ok(human::see_own(&state, LOGIN, Some(handle)));
     };
+    state.recordable()?;
     let to = waiting.request().return_path();
+    let draft = || state.draft(Event::Consent).of_request(&head.extensions);
     match form.find("decision") {
         Some("allow") => {
             let allowed = waiting.allowed(form.all("scope"));
-            let code = waiting.approve(&state, session, allowed).await?;
+            let mut record = draft();
+            let code = waiting
+                .approve(&state, session, allowed, &mut record)
+                .await?;
+            drop(record.beside(Event::CodeIssued));
             let issuer = state.config().authz.issuer.as_str();
             Ok(human::see_other(&to.success(issuer, &code)))
         }
         Some("deny") => {
-            waiting.deny(&state, session).await?;
+            waiting.deny(&state, session, &mut draft()).await?;
             refuse(&state, to, AuthorizationFault::Denied, Some(session))
         }
         _ => Err(FormError::Malformed.into()),

@@ -2,6 +2,7 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use portcullis_common::audit::Event;
 use serde::Serialize;
 
 use super::form::{self, Form};
@@ -51,15 +52,17 @@ pub(crate) async fn post(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, OAuthError> {
-    let source = super::source(&request);
     let (head, body) = request.into_parts();
     let body = form::read_body(&head, body).await?;
     let form = Form::parse(&body)?;
     state.confirmed()?;
-    let client = authenticate(&head.headers, &form, &state, source).await?;
+    let client = authenticate(&head, &form, &state).await?;
     let client = client.client();
     // RFC 7662 §2.1: only for those who can prove that they may ask.
     if client.is_public() || client.introspect.is_empty() {
+        let mut record = state.draft(Event::Introspection);
+        record.client(client.id.as_str());
+        record.of_request(&head.extensions).refuse("not_allowed");
         return Err(IntrospectionError::NotAllowed.into());
     }
     let text = form.find("token").ok_or(IntrospectionError::TokenMissing)?;

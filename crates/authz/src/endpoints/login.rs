@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
+use portcullis_common::audit::Event;
 
 use super::form::{self, Form};
 use super::human::{self, Cookies, ForgeryError, FormBinding, VisitorId};
@@ -24,8 +25,8 @@ pub(crate) async fn get(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let source = super::source(&request);
     let (head, _) = request.into_parts();
+    let source = super::source(&head.extensions);
     let form = Form::parse(head.uri.query().unwrap_or_default().as_bytes())?;
     let cookies = Cookies::of(&head.headers, state.config());
     let session = cookies.find_session(&state).await?;
@@ -55,8 +56,8 @@ pub(crate) async fn post(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let source = super::source(&request);
     let (head, body) = request.into_parts();
+    let source = super::source(&head.extensions);
     // LOGIN is a target of forgery too: whoever is logged in as somebody else works for them.
     human::verify_same_origin(&head.headers, state.config())?;
     let body = form::read_body(&head, body).await?;
@@ -77,7 +78,12 @@ pub(crate) async fn post(
         username: "",
         problem: Some(problem),
     };
-    match log_in(&state, &attempt).await {
+    // Nobody guesses passwords without a trace.
+    state.recordable()?;
+    let mut record = state.draft(Event::Login).of_request(&head.extensions);
+    let result = log_in(&state, &attempt, &mut record).await;
+    drop(record);
+    match result {
         Ok(id) => {
             let path = if waiting.is_some() { CONSENT } else { LOGIN };
             let mut response = human::see_own(&state, path, handle);

@@ -3,6 +3,7 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
+use portcullis_common::audit::{Actor, Event};
 
 use super::form::{self, Form};
 use super::human::{self, Cookies, ForgeryError, FormBinding};
@@ -51,7 +52,13 @@ pub(crate) async fn post(
     if let Some(session) = cookies.find_session(&state).await? {
         let id = cookies.session.as_ref().ok_or(ForgeryError::NoCookie)?;
         binding(id.expose()).verify(form.find("csrf"))?;
+        let record = state.draft(Event::Logout).by(Actor::Subject);
+        let mut record = record.of_request(&head.extensions);
+        record
+            .subject(session.account.id.as_str())
+            .username(session.username().as_str());
         state.store().end_session(session.hash).await?;
+        record.succeed();
         tracing::info!(
             account.id = session.account.id.as_str(),
             outcome = "logged out",

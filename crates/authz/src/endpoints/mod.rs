@@ -14,15 +14,14 @@ pub(crate) mod revoke;
 pub(crate) mod token;
 pub(crate) mod userinfo;
 
-use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
-use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{Extensions, HeaderValue};
 use portcullis_common::client_address::ClientAddress;
 
 /// Where the peer sits; the front of the process says it, and without a front nobody knows.
-fn source(request: &Request) -> ClientAddress {
-    let known = request.extensions().get::<ClientAddress>().copied();
+pub(crate) fn source(extensions: &Extensions) -> ClientAddress {
+    let known = extensions.get::<ClientAddress>().copied();
     known.unwrap_or(ClientAddress(std::net::Ipv4Addr::UNSPECIFIED.into()))
 }
 

@@ -1,8 +1,6 @@
 //! The registration endpoint (RFC 7591 §3) and the one where clients manage what they registered
 //! (RFC 7592 §2).
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
@@ -11,7 +9,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use portcullis_common::client_address::ClientAddress;
+use portcullis_common::audit::{Actor, Draft, Event};
 use serde_json::Value;
 
 use super::metadata::REGISTER;
@@ -33,13 +31,15 @@ pub(crate) async fn post(
     request: Request,
 ) -> Result<Response, OAuthError> {
     let (head, body) = request.into_parts();
-    let source = head
-        .extensions
-        .get::<ClientAddress>()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.0);
+    let source = super::source(&head.extensions).0;
     let invitation = bearer(&head.headers).map(InitialAccessToken::new);
     let body = read_body(body).await?;
-    let information = registration::register(&state, &body, invitation, source).await?;
+    state.recordable()?;
+    let record = state.draft(Event::ClientRegistered);
+    let mut record = record.of_request(&head.extensions);
+    let result = registration::register(&state, &body, invitation, source).await;
+    let information = noted(result, &mut record)?;
+    record.target(information.client_id.as_str()).succeed();
     Ok(render(&state, StatusCode::CREATED, &information))
 }
 
@@ -63,7 +63,13 @@ pub(crate) async fn put(
     let (head, body) = request.into_parts();
     let token = bearer(&head.headers).map(RegistrationAccessToken::new);
     let body = read_body(body).await?;
-    let information = registration::replace(&state, text(&client_id), token, &body).await?;
+    state.recordable()?;
+    let record = state.draft(Event::ClientChanged);
+    let mut record = record.of_request(&head.extensions);
+    let result = registration::replace(&state, text(&client_id), token, &body).await;
+    let information = noted(result, &mut record)?;
+    let id = information.client_id.as_str();
+    record.actor(Actor::Client).client(id).target(id).succeed();
     Ok(render(&state, StatusCode::OK, &information))
 }
 
@@ -71,12 +77,23 @@ pub(crate) async fn put(
 pub(crate) async fn delete(
     State(state): State<AppState>,
     client_id: ClientIdInPath,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, OAuthError> {
-    let token = bearer(&headers).map(RegistrationAccessToken::new);
-    registration::remove(&state, text(&client_id), token).await?;
+    let token = bearer(request.headers()).map(RegistrationAccessToken::new);
+    state.recordable()?;
+    let record = state.draft(Event::ClientRemoved);
+    let mut record = record.of_request(request.extensions());
+    let id = text(&client_id);
+    let result = registration::remove(&state, id, token).await;
+    noted(result, &mut record)?;
+    record.actor(Actor::Client).client(id).target(id).succeed();
     let no_store = HeaderValue::from_static("no-store");
     Ok((StatusCode::NO_CONTENT, [(CACHE_CONTROL, no_store)]).into_response())
+}
+
+/// The same result, and in the record why it is none. Ids that nobody proved stay out of it.
+fn noted<T>(result: Result<T, RegistrationError>, record: &mut Draft) -> Result<T, OAuthError> {
+    result.map_err(|error| OAuthError::from(error).noted_in(record))
 }
 
 fn text(client_id: &ClientIdInPath) -> &str {

@@ -2,6 +2,7 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use portcullis_common::audit::Event;
 
 use super::form::{self, Form};
 use crate::clients::authentication::authenticate;
@@ -9,18 +10,20 @@ use crate::error::OAuthError;
 use crate::grants;
 use crate::state::AppState;
 
-/// Answers a token request. The order is: form, client, grant.
+/// Answers a token request. The order is: form, whether it could be recorded, client, grant.
 pub(crate) async fn post(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, OAuthError> {
-    let source = super::source(&request);
     let (head, body) = request.into_parts();
     let body = form::read_body(&head, body).await?;
     let form = Form::parse(&body)?;
     // What is in memory counts only while the store can say that nothing changed.
     state.confirmed()?;
-    let client = authenticate(&head.headers, &form, &state, source).await?;
-    let response = grants::grant(&state, &client, &form).await?;
+    state.recordable()?;
+    let client = authenticate(&head, &form, &state).await?;
+    let mut record = state.draft(Event::Token).of_request(&head.extensions);
+    let result = grants::grant(&state, &client, &form, &mut record).await;
+    let response = result.map_err(|error| OAuthError::from(error).noted_in(&mut record))?;
     Ok(super::private_json(response.to_json()?))
 }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use portcullis_common::audit::{Draft, Event};
 use portcullis_common::clock::Timestamp;
 use portcullis_common::config::GrantType;
 use portcullis_common::resource_indicator::ResourceIndicator;
@@ -52,6 +53,7 @@ pub(super) async fn grant(
     state: &AppState,
     client: &AuthenticatedClient,
     form: &Form<'_>,
+    audit: &mut Draft,
 ) -> Result<TokenResponse, GrantError> {
     if !client.client().allows_grant(GrantType::AuthorizationCode) {
         return Err(GrantError::GrantNotAllowed);
@@ -64,6 +66,9 @@ pub(super) async fn grant(
         FindCode::Spent(record) => (record, true),
         FindCode::Unspent(record) => (record, false),
     };
+    if record.grant.client_id == client.client().id {
+        record.grant.note(audit);
+    }
     let steps = Steps {
         client,
         requested: &requested,
@@ -72,7 +77,7 @@ pub(super) async fn grant(
         now,
     };
     match engine::drive_code(&steps) {
-        Ok(_) if is_spent => Err(refuse_replay(state, &record, now).await?),
+        Ok(_) if is_spent => Err(refuse_replay(state, &record, now, audit).await?),
         Ok(proof) => redeem(state, client, &record, proof).await,
         Err(GrantError::Exchange(ExchangeError::VerifierMismatch)) if !is_spent => {
             // Guessing is bounded, and burns nothing of the code's owner.
@@ -156,7 +161,9 @@ async fn refuse_replay(
     state: &AppState,
     record: &CodeRecord,
     now: Timestamp,
+    audit: &mut Draft,
 ) -> Result<GrantError, GrantError> {
+    audit.event(Event::TokenReuse);
     let grant = &record.grant;
     let reason = GrantEnd::CodeReplayed;
     if state.store().end_grant(&grant.id, reason, now).await? == EndGrant::Ended {

@@ -1,5 +1,6 @@
 //! Client credentials (OAuth 2.1 §4.2): a program acts for itself.
 
+use portcullis_common::audit::Draft;
 use portcullis_common::config::{GrantType, ResourceDeclaration};
 use portcullis_common::scope::Scope;
 
@@ -14,6 +15,7 @@ pub(super) fn grant(
     state: &AppState,
     client: &AuthenticatedClient,
     form: &Form<'_>,
+    audit: &mut Draft,
 ) -> Result<TokenResponse, GrantError> {
     let requested = requested::scope(form)?;
     let steps = Steps {
@@ -22,6 +24,7 @@ pub(super) fn grant(
         form,
     };
     let (resource, scope) = engine::drive_client_credentials(&steps, requested.as_ref())?;
+    audit.target(resource.identifier.as_str());
     let token = issue::for_client(state, client.client(), resource, &scope)?;
     tracing::info!(
         "client.id" = %client.client().id,

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use portcullis_common::audit::{Actor, Draft};
 use portcullis_common::entropy::EntropyError;
 use portcullis_common::scope::Scope;
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,18 @@ pub(crate) enum DecisionError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Entropy(#[from] EntropyError),
+}
+
+impl DecisionError {
+    /// Says in a record why the decision did not count.
+    fn note(&self, record: &mut Draft) {
+        match self {
+            Self::AlreadyDecided => record.refuse("already_decided"),
+            Self::SessionEnded => record.refuse("session_ended"),
+            Self::NothingAllowed => record.refuse("nothing_allowed"),
+            Self::Store(_) | Self::Entropy(_) => {}
+        }
+    }
 }
 
 /// A validated request that waits for its person.
@@ -205,12 +218,40 @@ impl WaitingAuthorization {
             .collect()
     }
 
+    /// Says in a record who decides, and about what.
+    pub(crate) fn note(&self, session: &Session, record: &mut Draft) {
+        let request = &self.request;
+        record
+            .actor(Actor::Subject)
+            .subject(session.account.id.as_str())
+            .username(session.username().as_str())
+            .client(request.client().id.as_str())
+            .target(request.resource().identifier.as_str());
+    }
+
     /// Writes what a person allowed, and makes the code by which the client learns of it.
     pub(crate) async fn approve(
         &self,
         state: &AppState,
         session: &Session,
         allowed: Scope,
+        record: &mut Draft,
+    ) -> Result<AuthorizationCode, DecisionError> {
+        self.note(session, record);
+        let result = self.record_approval(state, session, allowed, record).await;
+        match &result {
+            Ok(_) => record.succeed(),
+            Err(error) => error.note(record),
+        }
+        result
+    }
+
+    async fn record_approval(
+        &self,
+        state: &AppState,
+        session: &Session,
+        allowed: Scope,
+        record: &mut Draft,
     ) -> Result<AuthorizationCode, DecisionError> {
         if allowed.iter().all(|token| token.as_str() == OFFLINE_ACCESS) {
             return Err(DecisionError::NothingAllowed);
@@ -223,6 +264,9 @@ impl WaitingAuthorization {
             code: code.hash(),
             remembered: self.to_remember(allowed),
         };
+        record
+            .grant(approval.grant_id.as_str())
+            .scope(&approval.scope);
         let times = times(state);
         match state
             .store()
@@ -271,11 +315,16 @@ impl WaitingAuthorization {
         &self,
         state: &AppState,
         session: &Session,
+        record: &mut Draft,
     ) -> Result<(), DecisionError> {
+        self.note(session, record);
         let (handle, now) = (self.handle.hash(), state.clock().now());
         if !state.store().record_denial(handle, now).await? {
-            return Err(DecisionError::AlreadyDecided);
+            let error = DecisionError::AlreadyDecided;
+            error.note(record);
+            return Err(error);
         }
+        record.refuse("denied");
         tracing::info!(
             client.id = %self.request.client().id,
             account.id = session.account.id.as_str(),

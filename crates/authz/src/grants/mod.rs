@@ -15,6 +15,7 @@ mod requested;
 pub(crate) mod sealed_answer;
 mod target;
 
+use portcullis_common::audit::{Actor, Draft};
 use portcullis_common::config::GrantType;
 use portcullis_common::entropy::EntropyError;
 use portcullis_common::jws::KeyError;
@@ -25,7 +26,7 @@ use crate::clients::authentication::AuthenticatedClient;
 use crate::endpoints::form::Form;
 use crate::endpoints::metadata::GRANTS;
 use crate::state::AppState;
-use crate::store::StoreError;
+use crate::store::{GrantRecord, StoreError};
 
 use sealed_answer::SealError;
 
@@ -116,11 +117,73 @@ pub(crate) enum ExchangeError {
     ResourceNotGranted,
 }
 
-/// Answers a token request of an authenticated client.
+impl ExchangeError {
+    /// The word for records.
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::CodeMissing => "code_missing",
+            Self::VerifierMissing => "verifier_missing",
+            Self::CodeUnknown => "code_unknown",
+            Self::CodeOfAnotherClient => "code_of_another_client",
+            Self::RedirectUriMismatch => "redirect_uri_mismatch",
+            Self::CodeExpired => "code_expired",
+            Self::CodeExhausted => "code_exhausted",
+            Self::VerifierMismatch => "verifier_mismatch",
+            Self::CodeReplayed => "code_replayed",
+            Self::CodeLost => "code_lost",
+            Self::RefreshTokenMissing => "refresh_token_missing",
+            Self::RefreshTokenUnknown => "refresh_token_unknown",
+            Self::RefreshTokenOfAnotherClient => "refresh_token_of_another_client",
+            Self::RefreshTokenExpired => "refresh_token_expired",
+            Self::RefreshTokenReplayed => "refresh_token_replayed",
+            Self::RefreshTokenLost => "refresh_token_lost",
+            Self::GrantEnded => "grant_ended",
+            Self::NothingLeft => "nothing_left",
+            Self::ScopeBeyondGrant => "scope_beyond_grant",
+            Self::ResourceNotGranted => "resource_not_granted",
+        }
+    }
+}
+
+impl GrantRecord {
+    /// Says in a record which grant it is about.
+    pub(crate) fn note(&self, record: &mut Draft) {
+        record
+            .grant(self.id.as_str())
+            .client(self.client_id.as_str())
+            .subject(self.subject.account_id.as_str())
+            .target(self.resource.as_str());
+    }
+}
+
+/// Answers a token request of an authenticated client; the record of it learns what it is about.
 pub(crate) async fn grant(
     state: &AppState,
     client: &AuthenticatedClient,
     form: &Form<'_>,
+    record: &mut Draft,
+) -> Result<TokenResponse, GrantError> {
+    record.client(client.client().id.as_str());
+    if !client.client().is_public() {
+        record.actor(Actor::Client);
+    }
+    let result = answer(state, client, form, record).await;
+    match &result {
+        Ok(response) => {
+            // A public client proved by what it holds that it may have this.
+            record.actor(Actor::Client).scope(&response.scope).succeed();
+        }
+        Err(GrantError::Exchange(error)) => record.refuse(error.reason()),
+        Err(_) => {}
+    }
+    result
+}
+
+async fn answer(
+    state: &AppState,
+    client: &AuthenticatedClient,
+    form: &Form<'_>,
+    record: &mut Draft,
 ) -> Result<TokenResponse, GrantError> {
     let name = form
         .find("grant_type")
@@ -129,9 +192,12 @@ pub(crate) async fn grant(
         .into_iter()
         .find(|grant| grant.name() == name)
         .ok_or(GrantError::GrantTypeUnsupported)?;
+    record.grant_type(grant.name());
     match grant {
-        GrantType::AuthorizationCode => authorization_code::grant(state, client, form).await,
-        GrantType::RefreshToken => refresh_token::grant(state, client, form).await,
-        GrantType::ClientCredentials => client_credentials::grant(state, client, form),
+        GrantType::AuthorizationCode => {
+            authorization_code::grant(state, client, form, record).await
+        }
+        GrantType::RefreshToken => refresh_token::grant(state, client, form, record).await,
+        GrantType::ClientCredentials => client_credentials::grant(state, client, form, record),
     }
 }

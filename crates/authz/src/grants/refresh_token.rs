@@ -1,6 +1,7 @@
 //! Refresh tokens (OAuth 2.1 §4.3): every use rotates, one token of a family is live, and nobody is
 //! logged out by a lost answer or by agents that refresh at the same moment.
 
+use portcullis_common::audit::{Draft, Event};
 use portcullis_common::clock::Timestamp;
 use portcullis_common::config::GrantType;
 use portcullis_common::scope::Scope;
@@ -43,6 +44,7 @@ pub(super) async fn grant(
     state: &AppState,
     client: &AuthenticatedClient,
     form: &Form<'_>,
+    audit: &mut Draft,
 ) -> Result<TokenResponse, GrantError> {
     let client = client.client();
     if !client.allows_grant(GrantType::RefreshToken) {
@@ -58,6 +60,9 @@ pub(super) async fn grant(
     for _ in 0..LOOKS {
         let found = state.store().find_refresh_token(requested.token.hash());
         let record = found.await?.ok_or(ExchangeError::RefreshTokenUnknown)?;
+        if record.grant.client_id == client.id {
+            record.grant.note(audit);
+        }
         verify(client, &record, now)?;
         // RFC 8707 §2.2: left out, the audience of the grant stays.
         let named = resource.as_ref();
@@ -73,6 +78,7 @@ pub(super) async fn grant(
                 Some(repeat(state, &requested, &record, answer, &scope).await?)
             }
             RefreshTokenState::Answered { .. } | RefreshTokenState::Spent => {
+                audit.event(Event::TokenReuse);
                 return Err(refuse_replay(state, &record, now).await?);
             }
         };

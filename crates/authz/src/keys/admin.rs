@@ -59,7 +59,8 @@ pub async fn rotate(
     let sealing = Sealing::new(config.key_encryption_key.as_ref())?;
     let policy = KeyPolicy::new(config);
     let now = clock.now();
-    let records = ring::prepare(&sealing, &policy, store, now, entropy).await?;
+    let prepared = ring::prepare(&sealing, &policy, store, now, entropy).await?;
+    let records = prepared.records;
     match ring::rotate((&sealing, &policy), store, &records, now, entropy).await? {
         RotateKeys::Rotated => list(store).await,
         RotateKeys::Lost => Err(KeyRingError::Contended),

@@ -36,22 +36,31 @@ pub(crate) struct KeySet {
     records: Vec<SigningKeyRecord>,
 }
 
+/// What [`KeyRing::keep_up`] did.
+pub(crate) struct KeptUp {
+    /// Whether the store has other keys now than this process.
+    pub(crate) has_changed: bool,
+    /// The key that signs from now on, if this process made it so.
+    pub(crate) rotated_to: Option<String>,
+}
+
 impl KeyRing {
     /// Loads the keys of the store; makes them if there are none, and others if the configured
-    /// algorithm is not the one that signs.
+    /// algorithm is not the one that signs: then the answer is `true` beside the keys.
     pub(crate) async fn open(
         (sealing, policy): (Sealing, KeyPolicy),
         store: &Store,
         now: Timestamp,
         entropy: &dyn Entropy,
-    ) -> Result<Self, KeyRingError> {
-        let records = prepare(&sealing, &policy, store, now, entropy).await?;
-        let current = KeySet::new(records, &sealing, now)?;
-        Ok(Self {
+    ) -> Result<(Self, bool), KeyRingError> {
+        let prepared = prepare(&sealing, &policy, store, now, entropy).await?;
+        let current = KeySet::new(prepared.records, &sealing, now)?;
+        let ring = Self {
             sealing,
             policy,
             current: ArcSwap::from_pointee(current),
-        })
+        };
+        Ok((ring, prepared.has_replaced))
     }
 
     /// The keys as they are now, without a lock and without the store.
@@ -68,27 +77,33 @@ impl KeyRing {
     }
 
     /// Replaces the active key if its time has come, and drops retired ones whose tokens have all
-    /// ended. Asks the store only if there is something to do; `true` if so.
+    /// ended. Asks the store only if there is something to do.
     pub(crate) async fn keep_up(
         &self,
         store: &Store,
         now: Timestamp,
         entropy: &dyn Entropy,
-    ) -> Result<bool, KeyRingError> {
+    ) -> Result<KeptUp, KeyRingError> {
         let set = self.current();
         let begun = set.live(KeyState::Active).and_then(|key| key.activated_at);
         let is_due = begun.is_some_and(|begun| self.policy.is_due(begun, now));
         let has_ended = |key: &SigningKeyRecord| key.published_until.is_some_and(|end| end <= now);
         let is_over = set.records.iter().any(has_ended);
+        let mut rotated_to = None;
         if is_over {
             store.sweep_signing_keys(now).await?;
         }
         if is_due {
             let keys = (&self.sealing, &self.policy);
-            // Whoever wins, the key was replaced.
-            rotate(keys, store, &set.records, now, entropy).await?;
+            // Whoever wins, the key was replaced; the winner says so.
+            let outcome = rotate(keys, store, &set.records, now, entropy).await?;
+            let next = set.live(KeyState::Next).map(|key| key.kid.clone());
+            rotated_to = next.filter(|_| outcome == RotateKeys::Rotated);
         }
-        Ok(is_due || is_over)
+        Ok(KeptUp {
+            has_changed: is_due || is_over,
+            rotated_to,
+        })
     }
 }
 
@@ -150,6 +165,13 @@ fn find(records: &[SigningKeyRecord], state: KeyState) -> Option<&SigningKeyReco
     records.iter().find(|record| record.state == state)
 }
 
+/// What a server or a command starts from.
+pub(super) struct Prepared {
+    pub(super) records: Vec<SigningKeyRecord>,
+    /// Whether we replaced keys of another algorithm.
+    has_replaced: bool,
+}
+
 /// Brings the store to where a server can start: keys are there, of the configured algorithm, and
 /// sealed if they should be.
 pub(super) async fn prepare(
@@ -158,7 +180,8 @@ pub(super) async fn prepare(
     store: &Store,
     now: Timestamp,
     entropy: &dyn Entropy,
-) -> Result<Vec<SigningKeyRecord>, KeyRingError> {
+) -> Result<Prepared, KeyRingError> {
+    let mut has_replaced = false;
     for _ in 0..ATTEMPTS {
         let records = store.load_signing_keys().await?;
         let Some(active) = find(&records, KeyState::Active) else {
@@ -178,13 +201,17 @@ pub(super) async fn prepare(
                 generate(sealing, policy, entropy)?,
             );
             let until = policy.published_until(now);
-            store
+            let outcome = store
                 .replace_signing_keys(active.kid.clone(), fresh, now, until)
                 .await?;
+            has_replaced |= outcome == RotateKeys::Rotated;
             continue;
         }
         reseal(sealing, store, &records, entropy).await?;
-        return Ok(records);
+        return Ok(Prepared {
+            records,
+            has_replaced,
+        });
     }
     Err(KeyRingError::Contended)
 }

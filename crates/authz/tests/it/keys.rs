@@ -6,6 +6,7 @@ use std::time::Duration;
 use portcullis_authz::keys::{KeyRingError, admin};
 use portcullis_authz::state::{AppState, StartError};
 use portcullis_authz::store::KeyState;
+use portcullis_common::audit::AuditTrail;
 use portcullis_common::config::{Config, SigningAlgorithm};
 use portcullis_common::secret::ClientSecret;
 use portcullis_testkit::authz::{self, Authz};
@@ -27,7 +28,15 @@ fn just_before(duration: Duration) -> Duration {
 
 async fn open(config: Config) -> Result<AppState, StartError> {
     let (clock, entropy) = (ManualClock::new(), SeededEntropy::new(2));
-    AppState::open(Arc::new(config), clock, entropy, no_web(), None).await
+    AppState::open(
+        Arc::new(config),
+        clock,
+        entropy,
+        no_web(),
+        None,
+        AuditTrail::off(),
+    )
+    .await
 }
 
 async fn rotate(authz: &Authz) -> Vec<String> {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod access_tokens;
+mod audit;
 mod authorize;
 mod backup;
 mod client_secrets;

@@ -397,6 +397,12 @@ pub const KEYS: &[Key] = &[
         "1.0",
         "Which part of the traces that begin here is sent.",
     ),
+    key(
+        "audit",
+        "file",
+        "(off)",
+        "Where the audit trail is appended: a file, or `stdout`.",
+    ),
 ];
 
 /// The keys of the tables that may stand several times; they stand in the file only.
@@ -432,7 +438,8 @@ pub const TABLE_KEYS: &[(&str, &[&str])] = &[
 
 /// The sections whose variables are ours: an unknown key there is an error.
 pub(super) const SECTIONS: &[&str] = &[
-    "server", "store", "redis", "authz", "resource", "outbound", "limits", "log", "metrics", "otlp",
+    "server", "store", "redis", "authz", "resource", "outbound", "limits", "log", "metrics",
+    "otlp", "audit",
 ];
 
 /// The key of this name.

@@ -60,6 +60,7 @@ pub fn load(role: Role, sources: Sources<'_>) -> Result<Config, Vec<Problem>> {
             log: log(&mut raw),
             metrics_listen: raw.optional("metrics", "listen", values::address),
             otlp: otlp::load(&mut raw),
+            audit_sink: raw.optional("audit", "file", values::audit_sink),
             server,
             scopes,
             authz: authz?,

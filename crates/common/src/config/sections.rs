@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::OtlpConfig;
+use crate::audit::AuditSink;
 use crate::issuer::Issuer;
 use crate::redis::RedisUrl;
 use crate::resource_indicator::ResourceIndicator;
@@ -36,6 +37,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// `[otlp]`; `None` means that no spans are sent.
     pub otlp: Option<OtlpConfig>,
+    /// `[audit] file`; `None` means that there is no audit trail.
+    pub audit_sink: Option<AuditSink>,
 }
 
 /// The listener.

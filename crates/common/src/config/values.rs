@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use toml::Value;
 use url::Url;
 
+use crate::audit::AuditSink;
 use crate::issuer::{Issuer, is_https_or_loopback};
 use crate::redis::RedisUrl;
 use crate::resource_indicator::ResourceIndicator;
@@ -31,6 +32,15 @@ pub(super) fn list(value: &Value) -> Parsed<Vec<String>> {
             .collect()),
         Value::Array(items) => items.iter().map(text).collect(),
         _ => Err("write it as a list of strings".to_owned()),
+    }
+}
+
+/// A file, or `stdout`.
+pub(super) fn audit_sink(value: &Value) -> Parsed<AuditSink> {
+    match text(value)?.as_str() {
+        "" => Err("name a file, or write stdout".to_owned()),
+        "stdout" => Ok(AuditSink::Stdout),
+        path => Ok(AuditSink::File(path.into())),
     }
 }
 

@@ -32,6 +32,7 @@ pub struct VerifiedAccessToken {
     username: Option<String>,
     email: Option<String>,
     email_verified: Option<bool>,
+    grant: Option<Arc<str>>,
     expires_at: Timestamp,
     not_before: Timestamp,
 }
@@ -84,6 +85,7 @@ impl VerifiedAccessToken {
                 Some(Value::Bool(verified)) => Some(*verified),
                 Some(_) => return Err(TokenError::Claim("email_verified")),
             },
+            grant: text(claims, "grant_id")?.map(Arc::from),
             expires_at,
             not_before,
         };
@@ -135,6 +137,11 @@ impl VerifiedAccessToken {
     /// `email`
     pub fn email(&self) -> Option<&str> {
         self.email.as_deref()
+    }
+
+    /// `grant_id`: the decision of a person from which it came, in our own tokens.
+    pub const fn grant(&self) -> Option<&Arc<str>> {
+        self.grant.as_ref()
     }
 
     /// `email_verified`

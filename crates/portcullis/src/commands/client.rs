@@ -1,8 +1,9 @@
 //! `portcullis client add|list|show|remove|invite`
 
 use portcullis_authz::clients::Client as Record;
-use portcullis_authz::clients::admin::{self, NewClient};
+use portcullis_authz::clients::admin::{self, ClientAdminError, NewClient};
 use portcullis_authz::clients::registration::admin as registration;
+use portcullis_common::audit::Event;
 use portcullis_common::clock::SystemClock;
 use portcullis_common::config::{Config, GrantType, Registration, Role, TokenEndpointAuthMethod};
 use portcullis_common::entropy::SystemEntropy;
@@ -10,6 +11,7 @@ use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::Scope;
 use serde_json::{Value, json};
 
+use super::recorded::Recorder;
 use super::{Context, Failure, Sentence};
 use crate::cli::{Client, ClientAdd, ClientInvite};
 
@@ -27,8 +29,15 @@ pub(super) async fn run(context: Context<'_>, command: Client) -> Result<(), Fai
 async fn add(context: Context<'_>, config: &Config, options: ClientAdd) -> Result<(), Failure> {
     let json = options.json;
     let new = new_client(options)?;
+    let recorder = Recorder::open(config)?;
     let store = context.store(config).await?;
-    let added = admin::add(&store, config, &SystemClock, &SystemEntropy, new).await?;
+    let added = recorder
+        .change(Event::ClientAdded, async |record| {
+            let added = admin::add(&store, config, &SystemClock, &SystemEntropy, new).await?;
+            record.target(added.client.id.as_str());
+            Ok::<_, ClientAdminError>(added)
+        })
+        .await?;
     store.close().await;
     let output = context.output;
     if json {
@@ -134,8 +143,15 @@ async fn remove(
     id: &str,
     json: bool,
 ) -> Result<(), Failure> {
+    let recorder = Recorder::open(config)?;
     let store = context.store(config).await?;
-    admin::remove(&store, &config.authz, &SystemClock, id).await?;
+    recorder
+        .change(Event::ClientRemoved, async |record| {
+            admin::remove(&store, &config.authz, &SystemClock, id).await?;
+            record.target(id);
+            Ok::<_, ClientAdminError>(())
+        })
+        .await?;
     store.close().await;
     if json {
         context.output.json(&json!({ "removed": id }));
@@ -150,9 +166,14 @@ async fn invite(
     config: &Config,
     options: &ClientInvite,
 ) -> Result<(), Failure> {
+    let recorder = Recorder::open(config)?;
     let store = context.store(config).await?;
     let (uses, ttl) = (options.uses, options.ttl);
-    let made = registration::invite(&store, &SystemClock, &SystemEntropy, uses, ttl).await?;
+    let made = recorder
+        .change(Event::ClientInvited, async |_| {
+            registration::invite(&store, &SystemClock, &SystemEntropy, uses, ttl).await
+        })
+        .await?;
     store.close().await;
     let output = context.output;
     if config.authz.registration == Registration::Off {

@@ -4,8 +4,10 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use portcullis_authz::accounts::Role as AccountRole;
 use portcullis_authz::accounts::admin::{self, FirstAccount};
 use portcullis_authz::state::AppState;
+use portcullis_common::audit::{Actor, AuditTrail, Event};
 use portcullis_common::clock::SystemClock;
 use portcullis_common::config::{Config, Role};
 use portcullis_common::entropy::SystemEntropy;
@@ -25,11 +27,16 @@ pub(super) async fn first_account(
     output: Output,
     config: &Config,
     authz: &AppState,
+    audit: &AuditTrail,
 ) -> Result<Option<FirstAccount>, Failure> {
     let first = admin::add_first(authz.store(), &SystemClock, &SystemEntropy).await?;
     let Some(account) = &first else {
         return Ok(None);
     };
+    let mut record = audit.draft(Event::UserAdded).by(Actor::Server);
+    record.username(account.username.as_str());
+    record.target(AccountRole::Admin.name()).succeed();
+    drop(record);
     if output.is_terminal() {
         return Ok(first);
     }

@@ -1,25 +1,29 @@
 //! `portcullis key list|rotate`
 
+use portcullis_authz::keys::KeyRingError;
 use portcullis_authz::keys::admin::{self, KeySummary};
+use portcullis_authz::store::KeyState;
+use portcullis_common::audit::Event;
 use portcullis_common::clock::{SystemClock, Timestamp};
-use portcullis_common::config::Role;
+use portcullis_common::config::{Config, Role};
 use portcullis_common::entropy::SystemEntropy;
 use serde_json::{Value, json};
 
+use super::recorded::Recorder;
 use super::{Context, Failure};
 use crate::cli::Key;
 
 pub(super) async fn run(context: Context<'_>, command: Key) -> Result<(), Failure> {
     let config = context.config(Role::Both)?;
-    let store = context.store(&config).await?;
     let (keys, json) = match command {
-        Key::List { json } => (admin::list(&store).await?, json),
-        Key::Rotate { json } => (
-            admin::rotate(&store, &config.authz, &SystemClock, &SystemEntropy).await?,
-            json,
-        ),
+        Key::List { json } => {
+            let store = context.store(&config).await?;
+            let keys = admin::list(&store).await?;
+            store.close().await;
+            (keys, json)
+        }
+        Key::Rotate { json } => (rotate(context, &config).await?, json),
     };
-    store.close().await;
     if json {
         context
             .output
@@ -40,6 +44,22 @@ pub(super) async fn run(context: Context<'_>, command: Key) -> Result<(), Failur
         ));
     }
     Ok(())
+}
+
+async fn rotate(context: Context<'_>, config: &Config) -> Result<Vec<KeySummary>, Failure> {
+    let recorder = Recorder::open(config)?;
+    let store = context.store(config).await?;
+    let keys = recorder
+        .change(Event::KeyRotated, async |record| {
+            let keys = admin::rotate(&store, &config.authz, &SystemClock, &SystemEntropy).await?;
+            if let Some(active) = keys.iter().find(|key| key.state == KeyState::Active) {
+                record.target(&active.kid);
+            }
+            Ok::<_, KeyRingError>(keys)
+        })
+        .await?;
+    store.close().await;
+    Ok(keys)
 }
 
 fn as_json(key: &KeySummary) -> Value {

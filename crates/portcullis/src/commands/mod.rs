@@ -8,6 +8,7 @@ mod doctor;
 mod greeting;
 mod health;
 mod key;
+mod recorded;
 mod serve;
 mod token;
 mod user;

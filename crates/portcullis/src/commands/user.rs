@@ -1,16 +1,19 @@
 //! `portcullis user add|list|remove|disable|enable|password|role`
 
 use std::io::Read as _;
+use std::pin::Pin;
 
-use portcullis_authz::accounts::admin::{self, NewAccount};
-use portcullis_authz::accounts::{Account, Role};
+use portcullis_authz::accounts::admin::{self, AccountAdminError, NewAccount};
+use portcullis_authz::accounts::{Account, Role, Username};
 use portcullis_authz::store::Store;
+use portcullis_common::audit::Event;
 use portcullis_common::clock::SystemClock;
 use portcullis_common::config::Role as ServerRole;
 use portcullis_common::entropy::SystemEntropy;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::recorded::Recorder;
 use super::{Context, Failure, Sentence};
 use crate::cli::{User, UserAdd, UserPassword};
 
@@ -19,41 +22,82 @@ const MAX_INPUT: u64 = 4096;
 
 pub(super) async fn run(context: Context<'_>, command: User) -> Result<(), Failure> {
     let config = context.config(ServerRole::Both)?;
+    if let User::List { json } = command {
+        let store = context.store(&config).await?;
+        let result = list(context, &store, json).await;
+        store.close().await;
+        return result;
+    }
+    let recorder = Recorder::open(&config)?;
     let store = context.store(&config).await?;
-    let result = run_on(context, &store, command).await;
+    let result = change(context, (&store, recorder), command).await;
     store.close().await;
     result
 }
 
-async fn run_on(context: Context<'_>, store: &Store, command: User) -> Result<(), Failure> {
+/// Every command that changes something, each with its event.
+async fn change(
+    context: Context<'_>,
+    (store, recorder): (&Store, Recorder),
+    command: User,
+) -> Result<(), Failure> {
     match command {
-        User::Add(options) => add(context, store, options).await,
-        User::List { json } => list(context, store, json).await,
+        User::List { .. } => Ok(()),
+        User::Add(options) => add(context, (store, recorder), options).await,
+        User::Password(options) => password(context, (store, recorder), options).await,
         User::Remove(one) => {
-            let name = admin::remove(store, &one.name).await?;
+            let change = Box::pin(admin::remove(store, &one.name));
+            let name = changed(recorder, Event::UserRemoved, "", change).await?;
             say(context, one.json, name.as_str(), "removed");
             Ok(())
         }
         User::Disable(one) => {
-            let name = admin::disable(store, &SystemClock, &one.name).await?;
+            let change = Box::pin(admin::disable(store, &SystemClock, &one.name));
+            let name = changed(recorder, Event::UserDisabled, "", change).await?;
             say(context, one.json, name.as_str(), "disabled");
             Ok(())
         }
         User::Enable(one) => {
-            let name = admin::enable(store, &one.name).await?;
+            let change = Box::pin(admin::enable(store, &one.name));
+            let name = changed(recorder, Event::UserEnabled, "", change).await?;
             say(context, one.json, name.as_str(), "enabled");
             Ok(())
         }
-        User::Password(options) => password(context, store, options).await,
         User::Role { name, role, json } => {
-            let name = admin::set_role(store, &name, parse_role(&role)?).await?;
+            let change = Box::pin(admin::set_role(store, &name, parse_role(&role)?));
+            let name = changed(recorder, Event::UserRoleSet, &role, change).await?;
             say(context, json, name.as_str(), &role);
             Ok(())
         }
     }
 }
 
-async fn add(context: Context<'_>, store: &Store, options: UserAdd) -> Result<(), Failure> {
+/// A change to the account that it answers; boxed, because such futures are large.
+type Change<'a> = Pin<Box<dyn Future<Output = Result<Username, AccountAdminError>> + 'a>>;
+
+/// Makes a change, and its record.
+async fn changed(
+    recorder: Recorder,
+    event: Event,
+    target: &str,
+    change: Change<'_>,
+) -> Result<Username, Failure> {
+    let change = recorder.change(event, async |record| {
+        let name = change.await?;
+        record.username(name.as_str());
+        if !target.is_empty() {
+            record.target(target);
+        }
+        Ok::<_, AccountAdminError>(name)
+    });
+    change.await
+}
+
+async fn add(
+    context: Context<'_>,
+    (store, recorder): (&Store, Recorder),
+    options: UserAdd,
+) -> Result<(), Failure> {
     let password = read_password(options.password_stdin)?;
     let new = NewAccount {
         username: options.name,
@@ -61,7 +105,15 @@ async fn add(context: Context<'_>, store: &Store, options: UserAdd) -> Result<()
         role: parse_role(&options.role)?,
         password: password.to_string(),
     };
-    let account = admin::add(store, &SystemClock, &SystemEntropy, new).await?;
+    let change = recorder.change(Event::UserAdded, async |record| {
+        let account = admin::add(store, &SystemClock, &SystemEntropy, new).await?;
+        record
+            .subject(account.id.as_str())
+            .username(account.username.as_str())
+            .target(account.role.name());
+        Ok::<_, AccountAdminError>(account)
+    });
+    let account = change.await?;
     if options.json {
         context.output.json(&as_json(&account));
     } else {
@@ -99,18 +151,19 @@ async fn list(context: Context<'_>, store: &Store, json: bool) -> Result<(), Fai
 
 async fn password(
     context: Context<'_>,
-    store: &Store,
+    (store, recorder): (&Store, Recorder),
     options: UserPassword,
 ) -> Result<(), Failure> {
     let password = read_password(options.password_stdin)?;
-    let name = admin::set_password(
+    let (clock, entropy) = (&SystemClock, &SystemEntropy);
+    let change = Box::pin(admin::set_password(
         store,
-        &SystemClock,
-        &SystemEntropy,
+        clock,
+        entropy,
         &options.name,
         &password,
-    )
-    .await?;
+    ));
+    let name = changed(recorder, Event::UserPasswordSet, "", change).await?;
     if options.json {
         context
             .output

@@ -21,6 +21,8 @@ use url::form_urlencoded::Serializer;
 use crate::spans::{self, Spans};
 use crate::{PASSWORD, VERIFIER, WRONG_PASSWORD, WRONG_VERIFIER};
 
+/// The audit trail, in the folder where everything is searched.
+pub(crate) const AUDIT: &str = "portcullis-data/audit.jsonl";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running binary, a browser, and a client; and everything that was ever said.
@@ -66,6 +68,7 @@ fn command(folder: &TempDir, ports: (u16, u16), arguments: &[&str]) -> Command {
         .env("PORTCULLIS_AUTHZ_REGISTRATION", "token")
         .env("PORTCULLIS_AUTHZ_REFRESH_GRACE", "1s")
         .env("PORTCULLIS_AUTHZ_LOGIN_ATTEMPTS", "50")
+        .env("PORTCULLIS_AUDIT_FILE", AUDIT)
         .env("PORTCULLIS_LOG_LEVEL", "trace")
         .env("PORTCULLIS_LOG_FORMAT", "json")
         .env("RUST_BACKTRACE", "full")
@@ -138,6 +141,17 @@ impl Life {
 
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    /// The audit trail, once what was done last is in it.
+    pub(crate) fn trail(&self) -> String {
+        loop {
+            let text = fs::read_to_string(self.folder.path().join(AUDIT)).unwrap();
+            if text.contains("\"event\":\"logout\"") {
+                return text;
+            }
+            std::thread::yield_now();
+        }
     }
 
     pub(crate) fn keep(&mut self, what: &str, secret: &str) {

@@ -14,10 +14,22 @@ pub(crate) fn search(mut life: Life) {
         "\"TRACE\"",
         "refresh_token_replayed",
         "code_replayed",
-        "wrong password",
+        "wrong_password",
         "logged out",
     ] {
         assert!(log.contains(line), "{line} is not in the log");
+    }
+    let trail = life.trail();
+    for event in [
+        "login",
+        "consent",
+        "token_reuse",
+        "revocation",
+        "client_invited",
+        "logout",
+    ] {
+        let member = format!("\"event\":\"{event}\"");
+        assert!(trail.contains(&member), "{event} is not in the trail");
     }
     life.said.extend(
         log.lines()

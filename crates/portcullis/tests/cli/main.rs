@@ -1,6 +1,7 @@
 //! The binary as its users run it: a process with arguments, an environment and a folder.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod audit;
 mod backup;
 mod https;
 mod terminal;

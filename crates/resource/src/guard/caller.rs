@@ -1,6 +1,12 @@
 //! Who calls.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::request::Parts;
+use portcullis_common::client_address::ClientAddress;
 use portcullis_common::clock::Timestamp;
+use portcullis_common::correlation::CorrelationId;
 use portcullis_common::scope::Scope;
 use portcullis_common::token::VerifiedAccessToken;
 use portcullis_common::trace::TraceContext;
@@ -31,6 +37,8 @@ pub struct Caller {
     pub email_verified: Option<bool>,
     /// `exp`
     pub expires_at: Timestamp,
+    /// `grant_id`, where the token has one.
+    pub grant: Option<Arc<str>>,
     /// The id under which this request stands in the logs.
     pub correlation_id: String,
     /// Where this call stands in somebody's trace. A tool that asks other servers sends it on, as
@@ -38,6 +46,8 @@ pub struct Caller {
     pub trace: Option<TraceContext>,
     /// The trace of the HTTP request, where the message names another one.
     pub request_trace: Option<TraceContext>,
+    /// Where the request came from, as far as the front of the process knows.
+    pub source: Option<IpAddr>,
 }
 
 /// What stands behind a token (RFC 9068 §5, RFC 9700 §4.15).
@@ -50,8 +60,10 @@ pub enum Principal {
 }
 
 impl Caller {
-    /// Whoever holds this token.
-    pub(super) fn new(token: &VerifiedAccessToken, correlation_id: String) -> Self {
+    /// Whoever holds this token. Id and source of the request were said by the outermost layer.
+    pub(super) fn new(token: &VerifiedAccessToken, head: &Parts) -> Self {
+        let correlation = head.extensions.get::<CorrelationId>();
+        let source = head.extensions.get::<ClientAddress>();
         Self {
             issuer: token.issuer().as_str().to_owned(),
             subject: token.subject().to_owned(),
@@ -63,7 +75,9 @@ impl Caller {
             email: token.email().map(str::to_owned),
             email_verified: token.email_verified(),
             expires_at: token.expires_at(),
-            correlation_id,
+            grant: token.grant().cloned(),
+            correlation_id: correlation.map_or_else(String::new, ToString::to_string),
+            source: source.map(|source| source.0),
             trace: None,
             request_trace: None,
         }

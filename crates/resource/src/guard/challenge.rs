@@ -78,6 +78,11 @@ impl Challenge {
         self
     }
 
+    /// Whether something is wrong with what was presented; without a token nothing is.
+    pub(super) const fn names_error(&self) -> bool {
+        self.error.is_some()
+    }
+
     /// The word under which it is counted.
     pub(super) const fn label(&self) -> &'static str {
         match self.error {

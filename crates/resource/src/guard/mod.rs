@@ -4,6 +4,7 @@
 //! nothing of rmcp; it must never pass on a request that it has not understood. The order of its
 //! checks stands in one function, `Guard::admit`.
 
+mod audit;
 mod bearer;
 mod body;
 mod caller;
@@ -32,12 +33,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::request::Parts;
 use http::{HeaderMap, Request};
 use http_body_util::Full;
+use portcullis_common::audit::AuditTrail;
 use portcullis_common::clock::{SharedClock, SystemClock};
 use portcullis_common::config::{Config, IssuerConfig, ResourceConfig};
-use portcullis_common::correlation::CorrelationId;
 use portcullis_common::fetch::{FetcherError, HttpFetcher, SharedFetcher};
 use portcullis_common::jwks::{JwksCache, KeySource, PublishedKeys, SharedKeys};
 use portcullis_common::metrics::{self, SharedMetrics};
@@ -64,6 +64,7 @@ struct Inner {
     verifier: TokenVerifier,
     sessions: Sessions,
     metrics: SharedMetrics,
+    audit: AuditTrail,
     policy: Box<dyn OperationPolicy>,
 }
 
@@ -80,6 +81,8 @@ pub struct GuardParts {
     pub metrics: SharedMetrics,
     /// What replicas share, where there are several.
     pub redis: Option<SharedRedis>,
+    /// Where refusals are recorded.
+    pub audit: AuditTrail,
     /// What each operation takes.
     pub policy: Box<dyn OperationPolicy>,
 }
@@ -110,6 +113,7 @@ impl Guard {
             verifier,
             sessions: Sessions::new(parts.redis.map(SharedSessions::new), parts.clock),
             metrics: parts.metrics,
+            audit: parts.audit,
             policy: parts.policy,
         }))
     }
@@ -129,6 +133,7 @@ impl Guard {
                 fetcher: Arc::new(fetcher),
                 metrics,
                 redis,
+                audit: AuditTrail::off(),
                 policy: Box::new(policy),
             },
         ))
@@ -170,7 +175,9 @@ impl Guard {
         // 1. Host and Origin.
         guard.places.check(&head)?;
         // 2. Exactly one bearer token, in the header.
-        let token = bearer::find(&head.headers).map_err(|error| self.challenge(error))?;
+        let token = bearer::find(&head.headers)
+            .map_err(|error| self.challenge(error))
+            .inspect_err(|refusal| self.record_token_refusal(&head, refusal))?;
         // 3. Signature and claims.
         let verified = guard.verifier.verify(token).await;
         guard.metrics.token_validation(
@@ -178,8 +185,10 @@ impl Guard {
                 .as_ref()
                 .map_or_else(TokenError::label, |_| metrics::VALID),
         );
-        let token = verified.map_err(|error| self.token_refusal(&error))?;
-        let mut caller = Caller::new(&token, correlation_of(&head));
+        let token = verified
+            .map_err(|error| self.token_refusal(&error))
+            .inspect_err(|refusal| self.record_token_refusal(&head, refusal))?;
+        let mut caller = Caller::new(&token, &head);
         // 4. Body size, one parse, repeated members refused.
         let body = guard.body.read(&head, body, surface).await?;
         // 5. The message, and headers that say what it says.
@@ -187,11 +196,16 @@ impl Guard {
         message.check_headers(&head.headers)?;
         caller.joins(head.extensions.get().copied(), message.trace());
         // 6. Sessions belong to the subject and client that began them.
-        let sessions = &guard.sessions;
-        sessions.check(&mut head.headers, &message, &token).await?;
+        let operation = message.operation();
+        guard
+            .sessions
+            .check(&mut head.headers, &message, &token)
+            .await
+            .inspect_err(|refusal| self.record_refusal(&caller, operation.as_ref(), refusal))?;
         // 7. The scopes of this very operation.
-        if let Some(operation) = message.operation() {
-            self.check_requirement(&operation, &caller)?;
+        if let Some(operation) = &operation {
+            self.check_requirement(operation, &caller)
+                .inspect_err(|refusal| self.record_refusal(&caller, Some(operation), refusal))?;
         }
         let lease = message
             .listens(&head.method)
@@ -294,11 +308,4 @@ fn key_source(
             Box::new(SharedKeys::new(own, &issuer.issuer, redis, cache))
         }
     }
-}
-
-/// The id under which this request stands in the logs; the outermost layer made it.
-fn correlation_of(head: &Parts) -> String {
-    head.extensions
-        .get::<CorrelationId>()
-        .map_or_else(String::new, ToString::to_string)
 }

@@ -39,6 +39,8 @@ pub enum Refusal {
     },
 }
 
+/// The code of a token that is good, of the wrong kind of caller.
+const ACCESS_DENIED: &str = "access_denied";
 /// JSON-RPC: the message is not a request we can take.
 pub(super) const INVALID_REQUEST: i32 = -32600;
 /// JSON-RPC: the body is not JSON.
@@ -77,7 +79,7 @@ impl Refusal {
     /// A client's own token where a person is needed.
     pub(super) fn needs_user() -> Self {
         let text = "This operation needs a person: use a token that a user gave the client.";
-        Self::plain(StatusCode::FORBIDDEN, "access_denied", text)
+        Self::plain(StatusCode::FORBIDDEN, ACCESS_DENIED, text)
     }
 
     /// The body is larger than the limit, in bytes.
@@ -101,6 +103,17 @@ impl Refusal {
     /// The body does not fit the plain HTTP view.
     pub(super) fn bad_body(text: &str) -> Self {
         Self::plain(StatusCode::BAD_REQUEST, "invalid_request", text)
+    }
+
+    /// Whether it says that this caller may not do this, and not that the request is broken, that
+    /// nobody called, or that we cannot tell.
+    pub(super) fn is_about_caller(&self) -> bool {
+        match self {
+            Self::Challenge(challenge) => challenge.names_error(),
+            Self::UnknownSession { .. } => true,
+            Self::Plain { error, .. } => *error == ACCESS_DENIED,
+            Self::KeysUnavailable | Self::Message { .. } => false,
+        }
     }
 
     /// The word under which it is counted.

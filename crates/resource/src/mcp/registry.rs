@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 use std::time::Duration;
 
+use portcullis_common::audit::{AuditTrail, Event};
 use portcullis_common::clock::{SharedClock, Timestamp};
 use portcullis_common::metrics::SharedMetrics;
 use portcullis_common::scope::ScopeHierarchy;
@@ -44,6 +45,7 @@ pub struct Registry {
     positions: HashMap<&'static str, usize>,
     metrics: SharedMetrics,
     tracer: Tracer,
+    audit: AuditTrail,
 }
 
 /// Why a registry cannot be made.
@@ -100,6 +102,7 @@ impl Registry {
             positions: HashMap::new(),
             metrics: SharedMetrics::default(),
             tracer: Tracer::default(),
+            audit: AuditTrail::off(),
         }
     }
 
@@ -114,6 +117,13 @@ impl Registry {
     #[must_use]
     pub fn traced_by(mut self, tracer: Tracer) -> Self {
         self.tracer = tracer;
+        self
+    }
+
+    /// Records calls there.
+    #[must_use]
+    pub fn recorded_in(mut self, audit: AuditTrail) -> Self {
+        self.audit = audit;
         self
     }
 
@@ -160,13 +170,20 @@ impl Registry {
 
     /// Calls a tool: schema, dispatch, answer. The scopes were checked by the guard.
     pub async fn call(&self, name: &str, arguments: Value, caller: &Caller) -> CallOutcome {
+        let mut record = caller.draft(&self.audit, Event::ToolCall);
+        record.target(name);
         let Some(tool) = self.find(name) else {
+            record.fail(CallOutcome::Unknown.label());
             return CallOutcome::Unknown;
         };
         let outcome = match self.tracer.begin(SpanKind::Internal, caller.trace) {
             None => Self::dispatch(tool, arguments, caller).await,
             Some(span) => Self::trace(span, tool, arguments, caller).await,
         };
+        match &outcome {
+            CallOutcome::Done(_) => record.succeed(),
+            other => record.fail(other.label()),
+        }
         self.metrics.tool_call(tool.card().name, outcome.label());
         outcome
     }

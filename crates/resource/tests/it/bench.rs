@@ -158,9 +158,11 @@ pub(crate) fn person(subject: &str) -> Caller {
         email: None,
         email_verified: None,
         expires_at: Timestamp::from_seconds(NOW + 600),
+        grant: None,
         correlation_id: "c-1".to_owned(),
         trace: None,
         request_trace: None,
+        source: None,
     }
 }
 

@@ -6,6 +6,7 @@
     reason = "test code"
 )]
 
+mod audit;
 mod bench;
 mod bodies;
 mod challenges;

@@ -179,7 +179,7 @@ impl Place {
 
     pub(crate) async fn try_to_start(&self) -> Result<Product, StartError> {
         let config = self.config();
-        let ambient = Ambient::system(&config).unwrap();
+        let ambient = Ambient::system(Role::Both, &config).unwrap();
         let app = App::open(Role::Both, config.clone(), ambient).await?;
         let tls = app.tls().cloned();
         let stop = CancellationToken::new();
