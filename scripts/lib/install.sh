@@ -67,8 +67,7 @@ need_sslyze() {
     python3 -m venv "$TARGET/sslyze" && pip install --quiet "sslyze==$SSLYZE_VERSION" </dev/null && has sslyze
 }
 
-# Puts Prometheus' promtool on the PATH; unpacks it from Debian's package into the target folder if
-# asked to ("yes"). The package is not installed, because that would start a server.
+# Puts promtool on the PATH; unpacks Debian's package into the target folder if asked to ("yes"): installed, it starts a server.
 # usage: need_promtool yes|no
 need_promtool() {
     PATH=$TARGET/prometheus/usr/bin:$PATH
