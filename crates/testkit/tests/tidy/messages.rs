@@ -71,6 +71,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
 
 /// Texts that no reader meets as an error, each with the reason.
 const UNSAID: &[(&str, &str)] = &[
+    (
+        "a draft that is dropped at once is an unfinished record",
+        "the compiler says it, to programmers",
+    ),
     ("(registered itself)", "a remark in a list"),
     ("(set, not shown)", "a remark in a list"),
     ("one mistake", "a part of another message"),
