@@ -46,5 +46,5 @@ hardened() {
 
 right_in_production() {
     production | jq -r --arg service "$1" '.services[$service].environment | to_entries[] | "\(.key)=\(.value)"' |
-        sed "s#/secrets/#$STACK_SECRETS/#" | with_lines config check
+        sed "s#/secrets/#$STACK_SECRETS/#; s#/config/#$STACK_CONFIG/#" | with_lines config check
 }

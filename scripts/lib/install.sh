@@ -11,7 +11,6 @@ missing_packages() {
     has jq || printf 'jq '
     has openssl || printf 'openssl '
     { has nginx || [ -x /usr/sbin/nginx ]; } || printf 'nginx '
-    { has redis-server && has redis-cli; } || printf 'redis-server '
     has shellcheck || printf 'shellcheck '
     has ip || printf 'iproute2 '
     has unshare || printf 'util-linux '
