@@ -53,7 +53,8 @@ guests() {
     printf '%s\n' "$PERSON_PASSWORD" | operate user add "$PERSON" --password-stdin >/dev/null
     FRONT=$STACK_PUBLIC_URL AUTHZ="http://$(address_of authz) http://$(address_of authz-2)"
     RESOURCE="http://$(address_of resource) http://$(address_of resource-2)" NODE_EXTRA_CA_CERTS=$STACK_CERTS/ca.pem
-    export PERSON PERSON_PASSWORD FRONT AUTHZ RESOURCE NODE_EXTRA_CA_CERTS
+    METRICS="http://127.0.0.1:$STACK_AUTHZ_METRICS_PORT http://127.0.0.1:$STACK_AUTHZ_2_METRICS_PORT http://127.0.0.1:$STACK_RESOURCE_METRICS_PORT http://127.0.0.1:$STACK_RESOURCE_2_METRICS_PORT"
+    export METRICS PERSON PERSON_PASSWORD FRONT AUTHZ RESOURCE NODE_EXTRA_CA_CERTS
     # Both replicas notice new clients within a second.
     sleep 1
 }

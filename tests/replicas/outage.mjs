@@ -54,6 +54,13 @@ const straight = [...onEach(authz, "client token", (base) => clientToken(base)),
 const steady = { postgres: [...verified, ...outside], redis: [...stored, ...verified, ...outside, ...straight], nginx: [...verified, ...straight] }[kind];
 const shaken = { postgres: stored, redis: [], nginx: outside }[kind];
 
+// Who goes on without Redis says so in its metrics.
+const metrics = kind === "redis" ? process.env.METRICS.split(" ") : [];
+const degraded = async () => {
+  const texts = await Promise.all(metrics.map(async (base) => ok(await ask(base, "/metrics")).text));
+  return texts.filter((text) => /^portcullis_redis_degraded(\{.*\})? 1$/m.test(text)).length;
+};
+
 const wrong = [];
 const away = [];
 let answers = 0;
@@ -86,9 +93,14 @@ assert.deepEqual({ wrong, away: away.length }, { wrong: [], away: 0 });
 const broken = now();
 await run(breaking);
 await pause(Number(seconds) * 1000);
+const noticed = await degraded();
 await run(mending);
 const mended = now();
-await pause(RECOVERY + 1000);
+let recovered;
+while (now() - mended < RECOVERY + 1000) {
+  if (recovered === undefined && (await degraded()) === 0) recovered = now() - mended;
+  await pause(20);
+}
 over = true;
 await Promise.all(probes);
 
@@ -96,11 +108,14 @@ const first = away.length && Math.min(...away.map(({ ended }) => ended)) - broke
 const last = Math.max(0, ...away.map(({ ended }) => ended - mended));
 say(`${answers} answers, ${away.length} of them away as they should be, ${wrong.length} wrong`);
 if (shaken.length) say(`first of them after ${Math.round(first)} ms, longest wait ${Math.round(longest)} ms, back ${Math.round(last)} ms after the return`);
+if (metrics.length) say(`${noticed} of ${metrics.length} servers went on without Redis, all used it again ${Math.round(recovered)} ms after its return`);
 for (const line of wrong.slice(0, 10)) say(`  ${line}`);
 assert.equal(wrong.length, 0);
 assert.ok(longest <= PATIENCE, "an answer took too long");
 assert.ok(last <= RECOVERY, "it took too long to come back");
 if (shaken.length) assert.ok(away.length > 0, "nothing was away: the outage did not happen");
+assert.ok(recovered <= RECOVERY, "Redis is not used again");
+assert.equal(noticed, metrics.length, "not everybody noticed that Redis is away");
 // The probes that were shaken work again.
 for (const { name, send } of [...shaken, ...steady]) {
   const answer = await send();
