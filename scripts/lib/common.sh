@@ -42,15 +42,15 @@ options() {
     done
 }
 
-# Ends one process that we started and waits until it is gone.
-# usage: stop PID [SIGNAL]
+# Ends one process that we started and waits until it is gone; after so many seconds it is killed.
+# usage: stop PID [SIGNAL [SECONDS]]
 stop() {
     kill -s "${2:-TERM}" "$1" 2>/dev/null || return 0
     tries=0
     while kill -0 "$1" 2>/dev/null; do
         tries=$((tries + 1))
-        [ "$tries" -le 100 ] || { kill -s KILL "$1" 2>/dev/null || true; }
-        [ "$tries" -le 120 ] || return 1
+        [ "$tries" -le "${3:-10}0" ] || { kill -s KILL "$1" 2>/dev/null || true; }
+        [ "$tries" -le "$((${3:-10} + 2))0" ] || return 1
         sleep 0.1
     done
 }

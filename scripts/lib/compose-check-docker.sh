@@ -22,10 +22,12 @@ same_reading() {
     for service in $(env -i PATH="$PATH" awk -v what=services -f scripts/lib/compose.awk docker-compose.yml); do
         jq -r --arg service "$service" '.services[$service] | (.environment // {} | to_entries[] | "\(.key)=\(.value)"), (.command // [] | .[])' \
             "$WORK/compose.json" | sort >"$WORK/theirs"
-        for what in environment command; do env -i PATH="$PATH" awk -v service="$service" -v what="$what" -f scripts/lib/compose.awk docker-compose.yml; done |
+        # Second replicas are merged from the first ones, and so scripts/stack starts them.
+        for what in environment command; do env -i PATH="$PATH" awk -v service="${service%-2}" -v what="$what" -f scripts/lib/compose.awk docker-compose.yml; done |
             sort >"$WORK/ours"
-        # This service merges another one's map, which scripts/stack never reads.
-        [ "$service" = init-keycloak ] || diff "$WORK/theirs" "$WORK/ours" || { say "$service" && return 1; }
+        # These merge another one's map, which scripts/stack never reads.
+        case $service in init-*) continue ;; esac
+        diff "$WORK/theirs" "$WORK/ours" || { say "$service" && return 1; }
     done
 }
 
@@ -44,5 +46,5 @@ hardened() {
 
 right_in_production() {
     production | jq -r --arg service "$1" '.services[$service].environment | to_entries[] | "\(.key)=\(.value)"' |
-        sed "s#/secrets/#$STACK_SECRETS/#" | with_lines config check
+        sed "s#/secrets/#$STACK_SECRETS/#; s#/config/#$STACK_CONFIG/#" | with_lines config check
 }

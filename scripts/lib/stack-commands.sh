@@ -24,7 +24,7 @@ start_all() {
             continue
         fi
         case $service in
-        postgres | nginx) start_"$service" ;;
+        postgres | redis | nginx) start_"$service" ;;
         *) spawn "$service" "$STACK_BINARY" ;;
         esac
         await "$service"
@@ -34,15 +34,27 @@ start_all() {
 }
 
 stop_all() {
-    for one in $services; do reversed="$one ${reversed:-}"; done
+    reversed=''
+    for one in $services; do reversed="$one $reversed"; done
     for service in $reversed; do
         pid=$(pid_of "$service") || { say "$service: stopped" && continue; }
-        # The first signal lets requests under way finish; PostgreSQL would wait for its clients.
+        # The first signal lets requests under way finish, as long as docker-compose.yml gives them; PostgreSQL would wait for its clients.
         signal=TERM
         [ "$service" != postgres ] || signal=INT
-        stop "$pid" "$signal"
+        stop "$pid" "$signal" 35
         rm -f "$STACK_HOME/pid/$service"
         say "$service: stopped"
+    done
+}
+
+# nginx leaves a replica out for a second or two after it found it away.
+roll_all() {
+    rolling=" $services "
+    for server in $(all_services | grep -E '^(authz|resource)'); do
+        case $rolling in *" $server "*) ;; *) continue ;; esac
+        services=$server
+        stop_all && start_all
+        sleep 3
     done
 }
 

@@ -5,6 +5,12 @@
 compose_start() { docker compose up --build --detach --wait "$@"; }
 compose_stop() { docker compose stop "$@"; }
 compose_restart() { compose_stop "$@" && compose_start "$@"; }
+# nginx leaves a replica out for a second or two after it found it away.
+compose_roll() {
+    for server in $(docker compose ps --services "$@" | grep -E '^(authz|resource)' | sort); do
+        docker compose up --build --detach --wait --no-deps --force-recreate "$server" && sleep 3 || return
+    done
+}
 compose_status() { docker compose ps --all "$@"; }
 compose_logs() { docker compose logs --no-color --tail "${STACK_LINES:-100}" "$@"; }
 compose_clean() { docker compose --profile '*' down --remove-orphans; }

@@ -45,11 +45,18 @@ start_nginx() {
     spawn nginx nginx
 }
 
+start_redis() {
+    has redis-server || die "Redis is missing: install the Debian package redis-server"
+    spawn redis redis-server
+}
+
 # Where a service answers, for well.
 address_of() {
     case $1 in
-    authz) say "$STACK_AUTHZ" ;;
-    resource) say "$STACK_RESOURCE" ;;
+    authz) say "127.0.0.1:$STACK_AUTHZ_PORT" ;;
+    authz-2) say "127.0.0.1:$STACK_AUTHZ_2_PORT" ;;
+    resource) say "127.0.0.1:$STACK_RESOURCE_PORT" ;;
+    resource-2) say "127.0.0.1:$STACK_RESOURCE_2_PORT" ;;
     plain) say "127.0.0.1:${STACK_PLAIN_PORT:-8080}" ;;
     esac
 }
@@ -59,6 +66,7 @@ well() {
     pid_of "$1" >/dev/null || return 1
     case $1 in
     postgres) "$(postgres_bin)/pg_isready" -q -h 127.0.0.1 -p "$STACK_POSTGRES_PORT" -U portcullis ;;
+    redis) [ "$(REDISCLI_AUTH=$(cat "$STACK_SECRETS/redis-password") redis-cli -p "$STACK_REDIS_PORT" ping 2>/dev/null)" = PONG ] ;;
     nginx) curl -fs -o /dev/null --max-time 3 --cacert "$STACK_FRONT/tls/client-ca.pem" "$STACK_PUBLIC_URL/livez" ;;
     *) curl -fs -o /dev/null --max-time 3 "http://$(address_of "$1")/readyz" ;;
     esac

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import https from 'node:https';
 import { fileURLToPath } from 'node:url';
 
 const MOST_PAGES = 10;
@@ -32,7 +33,7 @@ const buttons = {
 
 const hasField = (form, name) => form.fields.some((field) => field.name === name);
 
-class Browser {
+export class Browser {
   #cookies = new Map();
 
   // node's own fetch does not let its caller say Sec-Fetch-Site, so this speaks http itself.
@@ -40,7 +41,8 @@ class Browser {
     const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; ');
     const all = { Accept: 'text/html', ...(cookie && { Cookie: cookie }), ...headers };
     return new Promise((resolve, reject) => {
-      const request = http.request(url, { method, headers: all }, async (response) => {
+      const { request: begin } = new URL(url).protocol === 'https:' ? https : http;
+      const request = begin(url, { method, headers: all }, async (response) => {
         const chunks = await response.toArray();
         this.#keep(response.headers['set-cookie'] ?? []);
         resolve({ status: response.statusCode, headers: response.headers, page: Buffer.concat(chunks).toString() });
@@ -85,10 +87,10 @@ const filled = (form, { username, password, decision, untick }) => {
 };
 
 // Returns the URL of the client's callback that the server sends the browser to, and the pages seen
-// on the way ("login", "consent"). A page that is neither ends the walk with what it says.
-export const walk = async (authorizationUrl, person) => {
+// on the way ("login", "consent"). A page that is neither ends the walk with what it says. A browser that
+// was there before still has its session.
+export const walk = async (authorizationUrl, person, browser = new Browser()) => {
   const who = { decision: 'allow', untick: [], ...person };
-  const browser = new Browser();
   const { origin } = new URL(authorizationUrl);
   const seen = [];
   let at = new URL(authorizationUrl);

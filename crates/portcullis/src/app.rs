@@ -228,7 +228,8 @@ impl App {
         let audit = self.audit.clone();
         record(&audit, Event::ServerStarted);
         let (readiness, tls) = (self.readiness.clone(), self.tls.clone());
-        let jobs = tokio::spawn(jobs(readiness, self.redis, tls, self.shutdown.clone()));
+        let last_requests = CancellationToken::new();
+        let jobs = tokio::spawn(jobs(readiness, self.redis, tls, last_requests.clone()));
         let serving = server::serve(
             self.listener,
             self.tls,
@@ -241,6 +242,9 @@ impl App {
             stop.await;
             tracing::info!("stopping: no new connections, requests under way finish");
             self.shutdown.cancel();
+            // Requests may still come on idle connections: they must find what the others found.
+            tokio::time::sleep(self.limits.idle_grace).await;
+            last_requests.cancel();
             if let Some(resource) = resource {
                 // Whatever has not ended by then is cut by the listener.
                 let grace = self.limits.shutdown_grace;
@@ -375,7 +379,7 @@ fn own_issuer_inside(role: Role, mut config: Config, own: &str) -> Config {
     config
 }
 
-/// What runs beside the requests, until the stop.
+/// What runs beside the requests, until the last ones.
 async fn jobs(
     readiness: Readiness,
     redis: Option<SharedRedis>,

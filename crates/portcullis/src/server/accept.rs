@@ -1,12 +1,17 @@
 //! Accepting connections, and ending them in order.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::{BoxError, Router};
+use http::HeaderValue;
+use http::header::CONNECTION;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -26,6 +31,10 @@ use super::tls::Tls;
 const MAX_HEAD: usize = 64 * 1024;
 /// How long to wait after an error of the listener itself, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long a stop leaves the idle connections of a proxy open.
+const IDLE_GRACE: Duration = Duration::from_secs(2);
+/// More connections than wait in the queue of a listener.
+const QUEUED: usize = 4096;
 
 /// What a connection may take.
 #[derive(Clone, Copy, Debug)]
@@ -36,11 +45,23 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// How long a stop waits for requests under way.
     pub shutdown_grace: Duration,
+    /// How long a stop leaves idle connections open, so that whoever keeps them notices the stop
+    /// from an answer and never from a reset: a proxy cannot know whether a request that met a
+    /// reset has run, and must not send a POST twice (RFC 9110 §9.2.2). Zero where no proxy is
+    /// configured. It is part of `shutdown_grace`.
+    pub idle_grace: Duration,
 }
 
 impl From<&ServerConfig> for Limits {
     fn from(config: &ServerConfig) -> Self {
+        let has_proxy = !config.trusted_proxies.is_empty();
+        let idle_grace = if has_proxy {
+            IDLE_GRACE
+        } else {
+            Duration::ZERO
+        };
         Self {
+            idle_grace: idle_grace.min(config.shutdown_grace),
             header_timeout: config.header_timeout,
             body_timeout: config.body_timeout,
             shutdown_grace: config.shutdown_grace,
@@ -83,7 +104,9 @@ pub async fn serve(
             }
         }
     }
-    drop(listener);
+    for (stream, peer) in queued(listener) {
+        connections.spawn(connection(stream, peer, tls.clone(), exchange.clone()));
+    }
     connections.close();
     if tokio::time::timeout(limits.shutdown_grace, connections.wait())
         .await
@@ -93,6 +116,26 @@ pub async fn serve(
             left = connections.len(),
             "connections were cut at the end of the grace"
         );
+    }
+}
+
+/// Closes the listener and answers the connections that wait in its queue: the kernel has accepted
+/// them in our name, and closing alone would reset them.
+fn queued(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    // The runtime knows of a connection only after its next look; the socket itself knows now.
+    let accept = |listener: &std::net::TcpListener| {
+        let (stream, peer) = listener.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, peer))
+    };
+    match listener.into_std() {
+        Ok(listener) => std::iter::from_fn(|| accept(&listener))
+            .take(QUEUED)
+            .collect(),
+        Err(error) => {
+            tracing::warn!(%error, "the queue of the listener could not be read");
+            Vec::new()
+        }
     }
 }
 
@@ -153,11 +196,22 @@ impl Exchange {
             limits,
             shutdown,
         } = self;
+        let stopping = Arc::new(AtomicBool::new(false));
+        let says_so = Arc::clone(&stopping);
         let service = service_fn(move |request: Request<Incoming>| {
             let mut request =
                 request.map(|body| Body::new(DeadlineBody::new(body, limits.body_timeout)));
             request.extensions_mut().insert(PeerAddress(peer));
-            router.clone().oneshot(request)
+            let (router, stopping) = (router.clone(), Arc::clone(&says_so));
+            async move {
+                let mut answer = router.oneshot(request).await?;
+                if stopping.load(Ordering::Relaxed) {
+                    // RFC 9112 §9.6: this answer is the last one.
+                    let close = HeaderValue::from_static("close");
+                    answer.headers_mut().insert(CONNECTION, close);
+                }
+                Ok::<_, Infallible>(answer)
+            }
         });
         let mut builder = hyper::server::conn::http1::Builder::new();
         builder
@@ -168,8 +222,14 @@ impl Exchange {
         tokio::select! {
             ended = serving.as_mut() => ended?,
             () = shutdown.cancelled() => {
-                serving.as_mut().graceful_shutdown();
-                serving.await?;
+                stopping.store(true, Ordering::Relaxed);
+                match tokio::time::timeout(limits.idle_grace, serving.as_mut()).await {
+                    Ok(ended) => ended?,
+                    Err(_) => {
+                        serving.as_mut().graceful_shutdown();
+                        serving.await?;
+                    }
+                }
             }
         }
         Ok(())

@@ -36,6 +36,7 @@ pub(crate) struct Place {
     /// The file with the authority of its own certificate, where it speaks HTTPS.
     https: Option<PathBuf>,
     header_timeout: &'static str,
+    trusted_proxies: &'static str,
 }
 
 /// A running product.
@@ -114,7 +115,14 @@ impl Place {
             more: String::new(),
             https: None,
             header_timeout: "10s",
+            trusted_proxies: "[]",
         }
+    }
+
+    /// Behind a proxy on this machine.
+    pub(crate) fn behind_a_proxy(mut self) -> Self {
+        self.trusted_proxies = "['127.0.0.1']";
+        self
     }
 
     fn config(&self) -> Config {
@@ -127,6 +135,7 @@ impl Place {
             more,
             https,
             header_timeout,
+            trusted_proxies,
         } = self;
         let (scheme, tls) = match https {
             None => ("http", String::new()),
@@ -147,6 +156,7 @@ impl Place {
             "[server]\n\
              public_url = \"{scheme}://127.0.0.1:{port}\"\n\
              header_timeout = \"{header_timeout}\"\n\
+             trusted_proxies = {trusted_proxies}\n\
              {tls}\n\
              listen = \"127.0.0.1:{port}\"\n\
              [store]\n\
