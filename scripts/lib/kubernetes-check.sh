@@ -14,6 +14,7 @@ overlay_copies() {
         openssl rand -hex 32 >"$folder/secrets/postgres-password"
         printf 'postgres://portcullis:%s@db.example.com/portcullis\n' "$(cat "$folder/secrets/postgres-password")" >"$folder/secrets/store-url"
         openssl rand -base64 32 >"$folder/secrets/key-encryption-key"
+        echo 'rediss://:made-up@redis.example.com' >"$folder/secrets/redis-url"
     done
 }
 renders() {
@@ -41,7 +42,7 @@ product_takes_it() {
         | (.volumes[] | select(.name == "config").configMap.name) as $map
         | $all[] | select(.kind == "ConfigMap" and .metadata.name == $map).data[$name + ".toml"]' "$WORK/$1.json" >"$WORK/$2.toml" &&
         jq -er --arg name "$2" '.[] | select(.kind == "Deployment" and .metadata.name == $name) | .spec.template.spec.containers[0].env[]
-            | "\(.name)=\(.value)"' "$WORK/$1.json" | sed "s#/secrets/#$secrets/#" >"$WORK/variables" &&
+            | "\(.name)=\(.value)"' "$WORK/$1.json" | sed "s#/secrets/#$secrets/#; s#/redis/#$secrets/#" >"$WORK/variables" &&
         with_lines --config "$WORK/$2.toml" config check <"$WORK/variables" || return 1
     set -- "$(jq -r --arg name "$2" '.[] | select(.kind == "Deployment" and .metadata.name == $name) | .spec.template.spec.containers[0].args | join(" ")' "$WORK/$1.json")"
     # shellcheck disable=SC2086  # the words of a command
