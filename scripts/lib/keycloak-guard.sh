@@ -1,5 +1,5 @@
 # `portcullis resource` beside a Keycloak that scripts/keycloak started. Sourced, never run.
-# Needs common.sh, keycloak.sh, WORK, MCP_ORIGIN and guard_port.
+# Needs common.sh, keycloak.sh, PORTCULLIS, WORK, MCP_ORIGIN and guard_port.
 # shellcheck shell=sh
 # shellcheck disable=SC2154  # set by the script that sources this
 
@@ -28,7 +28,7 @@ algorithms = ["ES256"]
 token_types = ["at+jwt", "JWT"]
 roles_claim = "realm_access.roles"
 CONFIG
-    (cd "$WORK" && exec "$TARGET/debug/portcullis" --config portcullis.toml resource) \
+    (cd "$WORK" && exec "$PORTCULLIS" --config portcullis.toml resource) \
         >"$WORK/resource.log" 2>&1 </dev/null &
     GUARD_PID=$!
     curl -fs -o /dev/null --retry 50 --retry-delay 1 --retry-all-errors "$MCP_ORIGIN/readyz"
