@@ -144,8 +144,9 @@ fn proper(
         ("code_challenge_method", "S256".to_owned()),
         ("resource", patient.text.clone()),
     ]);
-    if let Some(scope) = resource.scopes.first() {
-        request = request.with("scope", scope);
+    // MCP 2026-07-28 authorization, scope selection: what the challenge names is asked for first.
+    if !resource.first_scopes.is_empty() {
+        request = request.with("scope", &resource.first_scopes);
     }
     Some(request)
 }

@@ -111,6 +111,12 @@ fn judge_signature(jwt: &Jwt, token: &str, keys: Option<&KeySet>, report: &mut R
 }
 
 fn judge_audience(jwt: &Jwt, patient: &Patient, report: &mut Report<'_>) {
+    let (holds, seen) = audience(jwt, patient);
+    report.judge(rule::TOKEN_AUDIENCE, holds, Severity::Error, seen);
+}
+
+/// Whether the token is for the resource, and for whom it is.
+pub(super) fn audience(jwt: &Jwt, patient: &Patient) -> (bool, String) {
     let audience = jwt.claims.get("aud");
     let holds = match audience {
         Some(Value::String(one)) => patient.is_named(one),
@@ -124,7 +130,7 @@ fn judge_audience(jwt: &Jwt, patient: &Patient, report: &mut Report<'_>) {
         "aud: {}",
         audience.map_or("not there".to_owned(), Value::to_string)
     );
-    report.judge(rule::TOKEN_AUDIENCE, holds, Severity::Error, seen);
+    (holds, seen)
 }
 
 fn judge_times(jwt: &Jwt, now: i64, report: &mut Report<'_>) {

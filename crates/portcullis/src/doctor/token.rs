@@ -152,7 +152,12 @@ pub(super) async fn check(
         keys,
     };
     match Jwt::read(token) {
-        Some(jwt) => claims::check(&jwt, token, &expected, report),
+        Some(jwt) => {
+            claims::check(&jwt, token, &expected, report);
+            if scope.is_some() && claims::audience(&jwt, patient).0 {
+                judge_without_scope(&counter, patient, report).await;
+            }
+        }
         None => report.skip(
             rule::TOKEN_TYPE,
             "the token is no JWT; only its resource can read it",
@@ -178,7 +183,7 @@ async fn request(
     {
         wanted = None;
         let why = format!("the client may not ask for {}", resource.first_scopes);
-        report.skip(rule::TOKEN_SCOPE, why);
+        report.warn(rule::TOKEN_SCOPE, why);
         asked = counter.ask(&patient.text, None).await;
     }
     match asked {
@@ -206,6 +211,22 @@ fn judge_response(answer: &Answer, members: &Map<String, Value>, report: &mut Re
         faults.push("no Cache-Control: no-store".to_owned());
     }
     report.judge_missing(rule::TOKEN_RESPONSE, &faults, Severity::Warning, "complete");
+}
+
+/// The audience must not hang on a scope that some clients do not ask for.
+async fn judge_without_scope(counter: &Counter<'_>, patient: &Patient, report: &mut Report<'_>) {
+    let Ok(answer) = counter.ask(&patient.text, None).await else {
+        return;
+    };
+    let members = answer.object().unwrap_or_default();
+    let Some(token) = members.get("access_token").and_then(Value::as_str) else {
+        return;
+    };
+    report.conceal(token);
+    if let Some((false, seen)) = Jwt::read(token).map(|jwt| claims::audience(&jwt, patient)) {
+        let seen = format!("in a token that was asked for without a scope, {seen}");
+        report.error(rule::TOKEN_AUDIENCE, seen);
+    }
 }
 
 /// RFC 8707 §2: whoever asks for what is not there is told.
