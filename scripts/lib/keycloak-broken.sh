@@ -20,7 +20,7 @@ examine() {
         "$WORK/doctor" | sed -E 's/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/ID/g' | sort -u
 }
 
-# Changes a thing of the realm with a jq filter, or takes a link between two things away.
+# Changes a thing of the realm with a jq filter, takes a link between two things away, or moves a mapper.
 break_it() {
     case $1 in
     edit)
@@ -29,6 +29,7 @@ break_it() {
         keycloak_admin PUT "$2" --data-binary @"$WORK/broken"
         ;;
     unlink) keycloak_admin DELETE "$2" ;;
+    move) carry "$2" "$3" "$4" ;;
     esac
 }
 
@@ -41,11 +42,12 @@ mend_it() {
             "$WORK/whole" | keycloak_admin PUT "$2" --data-binary @-
         ;;
     unlink) keycloak_admin PUT "$2" ;;
+    move) carry "$2" "$4" "$3" ;;
     esac
 }
 
 # Breaks, examines, mends: exactly these rules, no more and no fewer, complain anew.
-# usage: trap_is WHAT VIEW 'RULES' edit|unlink PATH [FILTER]
+# usage: trap_is WHAT VIEW 'RULES' edit PATH FILTER | unlink PATH | move ID FROM TO
 trap_is() {
     what=$1 view=$2 rules=$3
     shift 3
@@ -61,9 +63,6 @@ trap_is() {
         missed=$((missed + 1))
     fi
 }
-
-# The id of what has this name: id PATH MEMBER VALUE
-id() { keycloak_admin GET "$1" | jq -er --arg value "$3" ".[] | select(.$2 == \$value) | .id"; }
 
 broken_kits() {
     missed=0 traps_start=$(date +%s)

@@ -2,10 +2,23 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2154  # set by the script that sources this
 
+# The id of what has this name: id PATH MEMBER VALUE
+id() { keycloak_admin GET "$1" | jq -er --arg value "$3" ".[] | select(.$2 == \$value) | .id"; }
+
+# Puts a mapper elsewhere under the same id: carry ID FROM TO
+carry() {
+    keycloak_admin GET "$2/$1" >"$WORK/mapper"
+    keycloak_admin DELETE "$2/$1"
+    keycloak_admin POST "$3" --data-binary @"$WORK/mapper"
+}
+
 basic_id=$(id /client-scopes name basic)
 basic=/client-scopes/$basic_id
 infer=$(id /client-scopes name mcp:infer)
-audience=$basic/protocol-mappers/models/$(id "$basic/protocol-mappers/models" name audience)
+write=$(id /client-scopes name mcp:write)
+mappers=$basic/protocol-mappers/models
+audience_id=$(id "$mappers" name audience)
+audience=$mappers/$audience_id
 server=/clients/$(id /clients clientId "$CLIENT_ID")
 client=/clients/$(id /clients clientId mcp-client)
 number=/components/$(id /components name Number)
@@ -25,8 +38,13 @@ trap_is 'audience mapper: another client beside the right custom audience' machi
     edit "$audience" '.config |= (.["included.custom.audience"] = .["included.client.audience"] | .["included.client.audience"] = "mcp-client")'
 trap_is 'scope basic, with the mapper, not a default of the client' machine 'token-accepted token-audience' \
     unlink "$server/default-client-scopes/$basic_id"
+trap_is 'audience mapper in a scope that has to be asked for' machine 'token-audience' \
+    move "$audience_id" "$mappers" "/client-scopes/$write/protocol-mappers/models"
 trap_is 'scope basic prints itself' machine 'token-scope' edit "$basic" '.attributes["include.in.token.scope"] = "true"'
 trap_is 'a scope under another spelling' machine 'scopes-supported' edit "/client-scopes/$infer" '.name = "mcp:infre"'
+trap_is 'an optional scope dropped (confidential client)' machine 'token-scope' unlink "$server/optional-client-scopes/$write"
+trap_is 'an optional scope dropped (realm)' machine 'authorize-request' unlink "/default-optional-client-scopes/$write"
+trap_is 'an optional scope dropped (public client)' person 'authorize-request' unlink "$client/optional-client-scopes/$write"
 trap_is 'type of access tokens not set' machine 'token-type' edit "$server" '.attributes["access.token.header.type.rfc9068"] = ""'
 trap_is 'signature algorithm misspelt' machine 'token-request' edit '' '.defaultSignatureAlgorithm = "ES-256"'
 trap_is 'signature algorithm RS256' machine 'token-accepted' edit '' '.defaultSignatureAlgorithm = "RS256"'
