@@ -74,8 +74,18 @@ pub(crate) fn token(model: &Model, asked: &Asked) -> Response {
     if !is_known && !model.has(Habit::ResourceIgnored) {
         return refusal(400, "invalid_target");
     }
+    let asks_for_scopes = !asked.value("scope").is_empty();
+    if model.has(Habit::ScopesNotForClient) && asks_for_scopes {
+        return refusal(400, "invalid_scope");
+    }
     let mut body = model.token_answer.clone();
-    body["access_token"] = json!(model.issued());
+    body["access_token"] = json!(
+        match model.has(Habit::AudienceByScope) && !asks_for_scopes {
+            // {"alg":"ES256"} and {}
+            true => "eyJhbGciOiJFUzI1NiJ9.e30.AA",
+            false => model.issued(),
+        }
+    );
     let mut response = answer(200, &body);
     if model.is_token_cached {
         response.headers_mut().remove(header::CACHE_CONTROL);

@@ -320,6 +320,9 @@ pub(crate) const TOKEN_FAULTS: &[Fault] = faults! {
     } => ["error: token-signature"];
     "K: a scope was dropped" => |model| claim(model, "scope", json!("mcp:read"))
         => ["warning: token-scope"];
+    "K: the client may not have the scopes of the challenge" => habit!(ScopesNotForClient)
+        => ["warning: token-scope"];
+    "K: the audience comes with a scope" => habit!(AudienceByScope) => ["error: token-audience"];
     "K: a scope prints itself" => |model| claim(model, "scope", json!("basic mcp:read mcp:write"))
         => ["warning: token-scope"];
     "K: the resource parameter is ignored" => habit!(ResourceIgnored) => ["warning: token-unknown-resource"];

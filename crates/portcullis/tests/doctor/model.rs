@@ -54,6 +54,8 @@ pub(crate) enum Habit {
     RedirectsForAnybody,
     TokenErrorsBroken,
     TokensBroken,
+    ScopesNotForClient,
+    AudienceByScope,
     ResourceIgnored,
     TokenNotAccepted,
 }
