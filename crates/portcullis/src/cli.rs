@@ -76,7 +76,7 @@ pub(crate) struct Migrate {
 
 #[derive(Debug, Args)]
 pub(crate) struct Copy {
-    /// The store to copy, as in [store] url; without it the one of the configuration
+    /// The store to copy, as in `[store] url`; without it the one of the configuration
     #[arg(long, value_name = "URL")]
     pub(crate) from: Option<String>,
     /// The store to copy to, which nobody has used yet
