@@ -46,9 +46,12 @@ on_both_engines! {
         assert_eq!((how_many(&statuses, 201), how_many(&statuses, 429)), (20, 40));
         let [first, second] = &replicas.both;
         assert_eq!(registers(second, ELSEWHERE, 100).await.status, 201);
-        let refused = registers(first, ATTACKER, 101).await;
-        refused.expect_error(429, "too_many_requests");
-        assert_eq!(refused.header("retry-after"), "3");
+        let refused = [registers(first, ATTACKER, 101).await, registers(second, ATTACKER, 104).await];
+        for answer in &refused {
+            answer.expect_error(429, "too_many_requests");
+        }
+        // One of the two may have made all twenty, and then its own minute counts for it.
+        assert!(refused.iter().any(|answer| answer.header("retry-after") == "3"), "{refused:?}");
         replicas.seconds_pass(3);
         let statuses = [registers(first, ATTACKER, 102).await, registers(second, ATTACKER, 103).await];
         let statuses = statuses.map(|answer| answer.status.as_u16());
