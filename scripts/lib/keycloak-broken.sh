@@ -1,26 +1,11 @@
 # The realm of the kit, broken in one place at a time and mended again; `portcullis doctor` must say which
-# place it is. Sourced, never run. Needs common.sh, keycloak.sh, WORK, MCP_ORIGIN and a running guard.
+# place it is. Sourced, never run. Needs common.sh, keycloak.sh, keycloak-doctor.sh
+# and a running guard.
 # shellcheck shell=sh
 # shellcheck disable=SC2154  # set by the script that sources this
 
-# Prints the complaints of the doctor, one a line: its rule, how bad it is, what was seen.
-# As machine it has a client's secret and registers clients; as person it is the client of the kit that
-# people use, and registers nothing.
-examine() {
-    case $1 in
-    machine) set -- --client-id "$CLIENT_ID" --client-secret-file "$WORK/secret" ;;
-    person) set -- --no-register --client-id mcp-client --redirect-uri http://127.0.0.1:33418/callback ;;
-    esac
-    status=0
-    "$PORTCULLIS" doctor "$MCP_ORIGIN/mcp" --origin http://localhost:6274 --json "$@" \
-        >"$WORK/doctor" 2>"$WORK/doctor.error" || status=$?
-    [ "$status" -le 1 ] || die "the doctor could not examine: $(cat "$WORK/doctor.error")"
-    # Ids and keys differ from run to run.
-    jq -r '.[] | select(.severity == "warning" or .severity == "error") | "\(.rule) \(.severity) \(.seen)"' \
-        "$WORK/doctor" | sed -E 's/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/ID/g' | sort -u
-}
-
-# Changes a thing of the realm with a jq filter, takes a link between two things away, or moves a mapper.
+# Changes a thing of the realm with a jq filter, takes a link between two things or the roles of somebody
+# away, or moves a mapper.
 break_it() {
     case $1 in
     edit)
@@ -29,6 +14,10 @@ break_it() {
         keycloak_admin PUT "$2" --data-binary @"$WORK/broken"
         ;;
     unlink) keycloak_admin DELETE "$2" ;;
+    ungrant)
+        keycloak_admin GET "$2" >"$WORK/whole"
+        keycloak_admin DELETE "$2" --data-binary @"$WORK/whole"
+        ;;
     move) carry "$2" "$3" "$4" ;;
     esac
 }
@@ -42,12 +31,13 @@ mend_it() {
             "$WORK/whole" | keycloak_admin PUT "$2" --data-binary @-
         ;;
     unlink) keycloak_admin PUT "$2" ;;
+    ungrant) keycloak_admin POST "$2" --data-binary @"$WORK/whole" ;;
     move) carry "$2" "$4" "$3" ;;
     esac
 }
 
 # Breaks, examines, mends: exactly these rules, no more and no fewer, complain anew.
-# usage: trap_is WHAT VIEW 'RULES' edit PATH FILTER | unlink PATH | move ID FROM TO
+# usage: trap_is WHAT VIEW 'RULES' edit PATH FILTER | unlink PATH | ungrant PATH | move ID FROM TO
 trap_is() {
     what=$1 view=$2 rules=$3
     shift 3
@@ -69,9 +59,9 @@ broken_kits() {
     (umask 077 && printf %s "$CLIENT_SECRET" >"$WORK/secret")
     # Keycloak adds its RSA key when it is first asked for; not in the middle of this.
     curl -fsS -o /dev/null "$ISSUER"
-    for view in machine person; do examine "$view" >"$WORK/whole.$view"; done
+    for view in machine person login; do examine "$view" >"$WORK/whole.$view"; done
     . scripts/lib/keycloak-traps.sh
-    for view in machine person; do
+    for view in machine person login; do
         examine "$view" | diff "$WORK/whole.$view" - || die "the mended kit is not what it was"
     done
     say "-- $(($(date +%s) - traps_start)) s"

@@ -19,6 +19,8 @@ write=$(id /client-scopes name mcp:write)
 mappers=$basic/protocol-mappers/models
 audience_id=$(id "$mappers" name audience)
 audience=$mappers/$audience_id
+subject=$mappers/$(id "$mappers" name subject)
+demo=/users/$(id /users username "$PERSON")
 server=/clients/$(id /clients clientId "$CLIENT_ID")
 client=/clients/$(id /clients clientId mcp-client)
 number=/components/$(id /components name Number)
@@ -67,3 +69,7 @@ trap_is 'loopback redirect URI with a port' person 'redirect-loopback-port' edit
 trap_is 'wildcard in a redirect URI' person 'redirect-exact' edit "$client" '.redirectUris = ["http://127.0.0.1/*"]'
 trap_is 'plain http forbidden, and no proxy' machine 'discovery' edit '' '.sslRequired = "all"'
 trap_is 'another frontend URL' machine 'issuer-identity' edit '' ".attributes.frontendUrl = \"http://127.0.0.1:$KEYCLOAK_PORT\""
+trap_is 'subject mapper: the switch for access tokens is off' login 'person-subject token-accepted token-claims' \
+    edit "$subject" '.config["access.token.claim"] = "false"'
+trap_is 'refresh tokens not revoked by their use' login 'refresh-replay' edit '' '.revokeRefreshToken = false'
+trap_is 'a person without the role for offline_access' login 'code-redeemed' ungrant "$demo/role-mappings/realm"

@@ -127,7 +127,7 @@ export const visitor = () => {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { createInterface } = await import('node:readline');
   for await (const line of createInterface({ input: process.stdin })) {
-    const url = /https?:\/\/\S+\/authorize\?\S+/.exec(line)?.[0];
+    const url = /https?:\/\/\S+\/auth(?:orize)?\?\S+/.exec(line)?.[0];
     if (!url) continue;
     const { callback, seen } = await walk(url, visitor());
     console.error(`person: ${seen.join(', ')}`);

@@ -297,12 +297,23 @@ pub(crate) struct Doctor {
     /// A file with its secret, or - for standard input; a token is then asked for and examined
     #[arg(long, value_name = "FILE", requires = "client_id")]
     pub(crate) client_secret_file: Option<PathBuf>,
-    /// A redirect URI of this client; nobody is sent there
+    /// A redirect URI of this client; with --login the browser comes back there
     #[arg(long, value_name = "URI", requires = "client_id")]
     pub(crate) redirect_uri: Option<String>,
     /// Register no clients
     #[arg(long)]
     pub(crate) no_register: bool,
+    /// Print a URL, wait for somebody to log in there, and examine what only that shows; 5m without
+    /// a DURATION
+    #[arg(
+        long,
+        value_name = "DURATION",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "5m",
+        value_parser = parse_duration
+    )]
+    pub(crate) login: Option<Duration>,
     /// The origin of the web page that calls are tried for
     #[arg(
         long,

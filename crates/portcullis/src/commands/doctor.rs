@@ -15,13 +15,13 @@ use url::Url;
 use super::token::secret_in;
 use super::{Context, Failure, Sentence};
 use crate::cli::Doctor;
-use crate::doctor::{Finding, KnownClient, Patient, Probe, Report, Severity, examine};
+use crate::doctor::{Finding, KnownClient, Login, Patient, Probe, Report, Severity, examine};
 use crate::output::Output;
 
 pub(super) async fn run(context: Context<'_>, options: Doctor) -> Result<(), Failure> {
     let config = configuration(context, &options)?;
-    let patient = patient(&options, config.as_ref())?;
     let output = *context.output;
+    let patient = patient(&options, config.as_ref(), output)?;
     let is_quiet = options.json;
     let listener = move |finding: &Finding| tell(output, is_quiet, finding);
     let mut report = Report::new(&listener);
@@ -53,7 +53,7 @@ fn configuration(context: Context<'_>, options: &Doctor) -> Result<Option<Config
     }
 }
 
-fn patient(options: &Doctor, config: Option<&Config>) -> Result<Patient, Failure> {
+fn patient(options: &Doctor, config: Option<&Config>, output: Output) -> Result<Patient, Failure> {
     let own = config.map(|config| config.resource.identifier.as_str());
     let (text, url) = match (&options.url, own) {
         // Url prints a bare origin with a slash, which no identifier has.
@@ -79,6 +79,13 @@ fn patient(options: &Doctor, config: Option<&Config>) -> Result<Patient, Failure
         client,
         redirect_uri: options.redirect_uri.clone(),
         may_register: !options.no_register,
+        // Standard output is for what is found.
+        login: options.login.map(|wait| Login {
+            wait,
+            show: Box::new(move |url: &str| {
+                output.note(format_args!("log in with a browser on this machine: {url}"));
+            }),
+        }),
     })
 }
 

@@ -45,10 +45,10 @@ enum Outcome {
 
 /// One request, as it is changed from check to check.
 #[derive(Clone)]
-struct AuthorizationRequest(Vec<(&'static str, String)>);
+pub(super) struct AuthorizationRequest(Vec<(&'static str, String)>);
 
 impl AuthorizationRequest {
-    fn with(&self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(super) fn with(&self, name: &'static str, value: impl Into<String>) -> Self {
         let mut changed = self.without(name);
         changed.0.push((name, value.into()));
         changed
@@ -64,9 +64,18 @@ impl AuthorizationRequest {
         )
     }
 
-    fn find(&self, name: &str) -> &str {
+    pub(super) fn find(&self, name: &str) -> &str {
         let found = self.0.iter().find(|(own, _)| *own == name);
         found.map(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+
+    /// The URL that a browser opens for it at this endpoint.
+    pub(super) fn url(&self, endpoint: &str) -> String {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&self.0)
+            .finish();
+        let joint = if endpoint.contains('?') { '&' } else { '?' };
+        format!("{endpoint}{joint}{query}")
     }
 }
 
@@ -83,20 +92,24 @@ struct Door<'a> {
     errors: Vec<Vec<(String, String)>>,
 }
 
-/// Makes one proper request, and then each mistake alone.
+/// The authorization endpoint, if it may be asked.
+pub(super) fn endpoint<'a>(probe: &Probe, server: &'a Server) -> Option<&'a str> {
+    let url = server.metadata.text("authorization_endpoint");
+    url.filter(|url| probe.permits(url))
+}
+
+/// Makes one proper request, and then each mistake alone. Whether the proper one was taken.
 pub(super) async fn check(
     probe: &Probe,
     patient: &Patient,
     found: (&Server, &Resource),
     clients: &Clients,
     report: &mut Report<'_>,
-) {
+) -> bool {
     let (server, resource) = found;
-    let url = server
-        .metadata
-        .text("authorization_endpoint")
-        .filter(|url| probe.permits(url));
-    let Some(url) = url else { return };
+    let Some(url) = endpoint(probe, server) else {
+        return false;
+    };
     let flag = "authorization_response_iss_parameter_supported";
     let mut door = Door {
         probe,
@@ -112,27 +125,30 @@ pub(super) async fn check(
             rule::PKCE_REQUIRED,
             "no client could be had; name one with --client-id and --redirect-uri",
         );
-        return;
+        return false;
     };
     let Some(request) = proper(probe, patient, resource, &requester) else {
-        return;
+        return false;
     };
     door.request = request;
-    if door.judge_proper(report).await {
+    let is_taken = door.judge_proper(report).await;
+    if is_taken {
         door.judge_pkce(report).await;
         door.judge_redirects(report).await;
         door.judge_clients(clients, report).await;
         door.judge_errors(report).await;
     }
+    is_taken
 }
 
-fn proper(
+/// A request as a well-behaved client makes it.
+pub(super) fn proper(
     probe: &Probe,
     patient: &Patient,
     resource: &Resource,
     requester: &Requester,
 ) -> Option<AuthorizationRequest> {
-    // Nobody redeems the code, so the challenge needs no verifier.
+    // Where nobody redeems the code, the challenge needs no verifier.
     let challenge = random_text::<32>(&*probe.entropy).ok()?;
     let state = random_text::<16>(&*probe.entropy).ok()?;
     let mut request = AuthorizationRequest(vec![
@@ -154,14 +170,7 @@ fn proper(
 impl Door<'_> {
     /// Makes a request; what came of it, and in words.
     async fn ask(&mut self, request: &AuthorizationRequest) -> (Outcome, String) {
-        let query = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(&request.0)
-            .finish();
-        let joint = if self.url.contains('?') { '&' } else { '?' };
-        let asked = self
-            .probe
-            .visit(&format!("{}{joint}{query}", self.url))
-            .await;
+        let asked = self.probe.visit(&request.url(self.url)).await;
         let (outcome, seen) = judge(self.url, &asked, request.find("redirect_uri"));
         if let Outcome::SentBack(parameters) = &outcome {
             self.errors.push(parameters.clone());

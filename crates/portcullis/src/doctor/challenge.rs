@@ -9,6 +9,9 @@ use super::probe::{Answer, Asked, Probe, summary};
 use super::report::{Report, Severity};
 use super::rule;
 
+/// The revision of MCP that is spoken: the last one with an `initialize`.
+pub(super) const PROTOCOL: &str = "2025-11-25";
+
 /// A text that is no token of anybody.
 const GARBAGE: &str = "Bearer portcullis-doctor.is-not.a-token";
 
@@ -43,7 +46,7 @@ pub(super) fn first_request() -> Value {
         "id": 1,
         "method": "initialize",
         "params": {
-            "protocolVersion": "2025-11-25",
+            "protocolVersion": PROTOCOL,
             "capabilities": {},
             "clientInfo": { "name": "portcullis doctor", "version": env!("CARGO_PKG_VERSION") },
         },

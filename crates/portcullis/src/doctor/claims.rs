@@ -58,7 +58,7 @@ pub(super) fn check(jwt: &Jwt, token: &str, expected: &Expected<'_>, report: &mu
 }
 
 impl Jwt {
-    fn claim(&self, name: &str) -> Option<&str> {
+    pub(super) fn claim(&self, name: &str) -> Option<&str> {
         self.claims.get(name)?.as_str()
     }
 

@@ -5,14 +5,19 @@
 //! must never follow a redirect, keep a token, or leave behind a client that it can remove.
 
 mod authorize;
+mod callback;
 mod challenge;
 mod claims;
 mod cors;
+mod counter;
 mod discovery;
 mod document;
 mod keys;
+mod login;
 mod metadata;
+mod person;
 mod probe;
+mod refresh;
 mod registration;
 mod report;
 mod resource;
@@ -30,10 +35,11 @@ use discovery::Server;
 use registration::Clients;
 use resource::Resource;
 
+pub(crate) use login::Login;
 pub(crate) use probe::Probe;
 pub(crate) use report::{Finding, Report, Severity};
 
-/// Longest examination.
+/// Longest examination, without the waiting for a person.
 const LONGEST: Duration = Duration::from_secs(120);
 
 /// A client that the operator knows.
@@ -53,9 +59,20 @@ pub(crate) struct Patient {
     pub(crate) redirect_uri: Option<String>,
     /// Whether clients may be made for the examination.
     pub(crate) may_register: bool,
+    /// How somebody is asked to log in, if that is wanted.
+    pub(crate) login: Option<Login>,
 }
 
 impl Patient {
+    /// The longest examination: at each server the person is waited for.
+    fn longest(&self) -> Duration {
+        let wait = self
+            .login
+            .as_ref()
+            .map_or(Duration::ZERO, |login| login.wait);
+        LONGEST.saturating_add(wait.saturating_mul(resource::MAX_SERVERS))
+    }
+
     /// Whether this identifier is the URL. RFC 9728 §3.3 compares texts; only the slash that a bare
     /// origin may have is passed over.
     pub(super) fn is_named(&self, identifier: &str) -> bool {
@@ -64,7 +81,7 @@ impl Patient {
     }
 }
 
-/// Checks everything, within two minutes.
+/// Checks everything, within two minutes and the time that people take.
 pub(crate) async fn examine(probe: &Probe, patient: &Patient, report: &mut Report<'_>) {
     let mut clients = Clients::default();
     let secret = patient
@@ -73,10 +90,10 @@ pub(crate) async fn examine(probe: &Probe, patient: &Patient, report: &mut Repor
         .and_then(|client| client.secret.as_ref());
     report.conceal(secret.map_or("", ClientSecret::expose));
     let all = examine_resource(probe, patient, report, &mut clients);
-    if tokio::time::timeout(LONGEST, all).await.is_err() {
+    if tokio::time::timeout(patient.longest(), all).await.is_err() {
         report.error(
             rule::BOUNDED_TIME,
-            format!("stopped after {} s", LONGEST.as_secs()),
+            format!("stopped after {} s", patient.longest().as_secs()),
         );
     }
     registration::clean_up(probe, &clients, report).await;
@@ -116,13 +133,18 @@ async fn examine_server(
     if patient.may_register {
         registration::check(probe, server, resource, clients, report).await;
     }
-    authorize::check(probe, patient, found, clients, report).await;
+    let is_taken = authorize::check(probe, patient, found, clients, report).await;
     let known = patient.client.as_ref().map(|client| &client.id);
     let client_id = clients.main.as_ref().or(known);
     let client_id = client_id.map_or("portcullis-doctor-nobody", String::as_str);
     token::check_errors(probe, server, client_id, report).await;
     cors::check_token(probe, server, client_id, report).await;
     token::check(probe, patient, found, keys.as_ref(), report).await;
+    if is_taken {
+        login::check(probe, patient, found, clients, keys.as_ref(), report).await;
+    } else if patient.login.is_some() {
+        report.skip(rule::LOGIN_CALLBACK, "no client's request was taken");
+    }
 }
 
 /// How the authorization server is reached, where it is another host.

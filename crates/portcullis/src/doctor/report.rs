@@ -64,6 +64,8 @@ impl Finding {
 pub(crate) struct Report<'a> {
     findings: Vec<Finding>,
     secrets: Vec<String>,
+    /// What the findings of now are about, where a rule is held against several things.
+    subject: &'static str,
     listener: &'a (dyn Fn(&Finding) + Sync),
 }
 
@@ -73,8 +75,14 @@ impl<'a> Report<'a> {
         Self {
             findings: Vec::new(),
             secrets: Vec::new(),
+            subject: "",
             listener,
         }
+    }
+
+    /// Puts this before what is seen from now on; an empty text ends it.
+    pub(super) const fn speak_of(&mut self, subject: &'static str) {
+        self.subject = subject;
     }
 
     /// The findings so far, in the order in which they were made.
@@ -142,7 +150,8 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn add(&mut self, severity: Severity, rule: Rule, seen: String) {
+    fn add(&mut self, severity: Severity, rule: Rule, mut seen: String) {
+        seen.insert_str(0, self.subject);
         let seen = self.presentable(seen);
         let finding = Finding {
             severity,

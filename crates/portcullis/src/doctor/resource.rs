@@ -10,7 +10,7 @@ use super::report::{Report, Severity};
 use super::rule;
 
 /// Most authorization servers of one resource that are looked at.
-const MAX_SERVERS: usize = 3;
+pub(super) const MAX_SERVERS: u32 = 3;
 
 /// What the resource says of itself.
 pub(super) struct Resource {
@@ -170,7 +170,7 @@ fn read(challenge: &Challenge, document: &Document) -> Resource {
         }
     }
     let mut servers = own(document.list("authorization_servers").unwrap_or_default());
-    servers.truncate(MAX_SERVERS);
+    servers.truncate(MAX_SERVERS as usize);
     Resource {
         url: document.url.clone(),
         servers,

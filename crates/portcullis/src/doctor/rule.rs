@@ -34,7 +34,7 @@ rules! {
     // The way there.
     REACHABLE: "reachable", "MCP 2026-07-28 transports", "The server answers.",
         "Start the server, and check the URL, the name in DNS and the firewall.";
-    BOUNDED_TIME: "bounded-time", "-", "The whole examination ends within two minutes.",
+    BOUNDED_TIME: "bounded-time", "-", "The whole examination ends within two minutes, the wait for a person aside.",
         "Look for endpoints that hang; what was not reached is not judged.";
     TLS_HTTPS: "tls-https", "OAuth 2.1 §1.5", "The server is at an https URL; http is for loopback hosts.",
         "Put TLS in front of it and name the https URL everywhere.";
@@ -191,6 +191,29 @@ rules! {
         "Turn resource indicators on: an ignored resource parameter misleads clients.";
     TOKEN_ACCEPTED: "token-accepted", "RFC 9068 §4", "The resource takes the token.",
         "Compare issuer, audience, type and algorithm of the token with what the resource server trusts; its log says which one it refused.";
+    // What a login shows.
+    LOGIN_CALLBACK: "login-callback", "OAuth 2.1 §4.1.2", "After the login the browser comes back to the client with a code.",
+        "Open the URL in time, log in and allow everything; look up an error at the authorization server.";
+    LOGIN_STATE: "login-state", "OAuth 2.1 §4.1.2", "The answer gives state back as it was.",
+        "Return state unchanged; without it clients drop the answer.";
+    LOGIN_ISS: "login-iss", "RFC 9207 §2", "The answer carries iss, equal to the issuer.",
+        "Add iss to every authorization response, as the exact text of the issuer: clients drop the answer of another one.";
+    LOGIN_CONSENT: "login-consent", "OAuth 2.1 §7.3", "Somebody was asked on a page before a client got a code.",
+        "Require consent of every client that nobody entered by hand.";
+    CODE_REDEEMED: "code-redeemed", "OAuth 2.1 §4.1.3", "The code and its verifier give a token.",
+        "Look up the error at the authorization server; the person may lack the role for offline_access.";
+    CODE_ONCE: "code-once", "OAuth 2.1 §4.1.3", "A code that was redeemed is refused with invalid_grant.",
+        "Redeem each code once, and end what came of it when it comes again.";
+    PERSON_SUBJECT: "person-subject", "RFC 9068 §2.2", "sub of a person's token is there, and not the client's.",
+        "Add the person as sub to access tokens: resource servers tell people apart by it.";
+    PERSON_TOOLS: "person-tools", "MCP 2026-07-28 authorization, access token usage", "The resource lists its tools to the person.",
+        "Let the scopes of the challenge be enough to list the tools.";
+    REFRESH_TOKEN: "refresh-token", "OAuth 2.1 §4.3", "A refresh token comes with the token.",
+        "Give refresh tokens to clients that register the grant: without them people log in whenever a token ends.";
+    REFRESH_ROTATION: "refresh-rotation", "OAuth 2.1 §4.3.1", "A refresh token gives a token and a successor of its own.",
+        "Rotate the refresh tokens of public clients at every use.";
+    REFRESH_REPLAY: "refresh-replay", "RFC 9700 §4.14.2", "A refresh token that was used is refused, or gives its one successor again.",
+        "Revoke a refresh token with its use, without further uses.";
 }
 
 #[cfg(test)]

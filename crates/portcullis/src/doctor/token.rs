@@ -1,17 +1,16 @@
 //! The token endpoint, and a token that a client gets with its credentials.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use portcullis_common::jwks::KeySet;
-use portcullis_common::secret::ClientSecret;
 use portcullis_common::strict_json;
 use serde_json::{Map, Value};
-use url::form_urlencoded;
 
 use super::Patient;
 use super::challenge::first_request;
 use super::claims::{self, Expected};
+use super::counter::Counter;
 use super::discovery::Server;
 use super::probe::{Answer, Asked, Probe, summary};
 use super::report::{Report, Severity};
@@ -26,7 +25,7 @@ pub(super) struct Jwt {
 
 impl Jwt {
     /// Reads a compact JWS; `None` for tokens of another kind.
-    fn read(token: &str) -> Option<Self> {
+    pub(super) fn read(token: &str) -> Option<Self> {
         let object = |part: &str| {
             let bytes = URL_SAFE_NO_PAD.decode(part).ok()?;
             strict_json::parse_object(&bytes).ok()
@@ -72,33 +71,10 @@ pub(super) async fn check_errors(
     report.judge(rule::TOKEN_ERRORS, holds, Severity::Error, summary(&asked));
 }
 
-/// One client at one token endpoint.
-struct Counter<'a> {
-    probe: &'a Probe,
-    url: &'a str,
-    id: &'a str,
-    secret: &'a ClientSecret,
-    in_header: bool,
-}
-
-impl Counter<'_> {
-    async fn ask(&self, resource: &str, scope: Option<&str>) -> Asked {
-        let mut form = vec![("grant_type", "client_credentials"), ("resource", resource)];
-        form.extend(scope.map(|scope| ("scope", scope)));
-        if !self.in_header {
-            form.push(("client_id", self.id));
-            form.push(("client_secret", self.secret.expose()));
-            return self.probe.post_form(self.url, &form, &[]).await;
-        }
-        // RFC 6749 §2.3.1: both parts are encoded before they are joined.
-        let part =
-            |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let pair = format!("{}:{}", part(self.id), part(self.secret.expose()));
-        let header = format!("Basic {}", STANDARD.encode(pair));
-        self.probe
-            .post_form(self.url, &form, &[("authorization", &header)])
-            .await
-    }
+async fn ask(counter: &Counter<'_>, resource: &str, scope: Option<&str>) -> Asked {
+    let mut form = vec![("grant_type", "client_credentials"), ("resource", resource)];
+    form.extend(scope.map(|scope| ("scope", scope)));
+    counter.ask(&form).await
 }
 
 /// Gets a token and looks at all of it. Nothing of it is ever shown but its claims.
@@ -110,28 +86,14 @@ pub(super) async fn check(
     report: &mut Report<'_>,
 ) {
     let (server, resource) = found;
-    let url = server
-        .metadata
-        .text("token_endpoint")
-        .filter(|url| probe.permits(url));
     let client = patient.client.as_ref();
-    let (Some(url), Some((id, secret))) = (
-        url,
-        client.and_then(|client| Some((&client.id, client.secret.as_ref()?))),
-    ) else {
+    let client = client.filter(|client| client.secret.is_some());
+    let counter =
+        client.and_then(|client| Counter::find(probe, server, &client.id, client.secret.as_ref()));
+    let Some(counter) = counter else {
         let why = "name a client with --client-id and --client-secret-file to see a token";
         report.skip(rule::TOKEN_REQUEST, why);
         return;
-    };
-    let methods = server
-        .metadata
-        .list("token_endpoint_auth_methods_supported");
-    let counter = Counter {
-        probe,
-        url,
-        id,
-        secret,
-        in_header: methods.is_none_or(|list| list.contains(&"client_secret_basic")),
     };
     let Some((answer, scope)) = request(&counter, patient, resource, report).await else {
         return;
@@ -164,7 +126,9 @@ pub(super) async fn check(
         ),
     }
     judge_unknown_resource(&counter, patient, report).await;
-    judge_acceptance(probe, patient, token, report).await;
+    if let Some(session) = enter(probe, patient, token, report).await {
+        leave(probe, patient, token, &session).await;
+    }
 }
 
 /// Asks for the scopes of the challenge, and where the client may not have them, for none.
@@ -175,7 +139,7 @@ async fn request(
     report: &mut Report<'_>,
 ) -> Option<(Answer, Option<String>)> {
     let scope = Some(resource.first_scopes.clone()).filter(|scope| !scope.is_empty());
-    let mut asked = counter.ask(&patient.text, scope.as_deref()).await;
+    let mut asked = ask(counter, &patient.text, scope.as_deref()).await;
     let mut wanted = scope;
     if asked
         .as_ref()
@@ -184,7 +148,7 @@ async fn request(
         wanted = None;
         let why = format!("the client may not ask for {}", resource.first_scopes);
         report.warn(rule::TOKEN_SCOPE, why);
-        asked = counter.ask(&patient.text, None).await;
+        asked = ask(counter, &patient.text, None).await;
     }
     match asked {
         Ok(answer) if answer.status == StatusCode::OK => Some((answer, wanted)),
@@ -195,7 +159,11 @@ async fn request(
     }
 }
 
-fn judge_response(answer: &Answer, members: &Map<String, Value>, report: &mut Report<'_>) {
+pub(super) fn judge_response(
+    answer: &Answer,
+    members: &Map<String, Value>,
+    report: &mut Report<'_>,
+) {
     let mut faults = Vec::new();
     let kind = members
         .get("token_type")
@@ -215,7 +183,7 @@ fn judge_response(answer: &Answer, members: &Map<String, Value>, report: &mut Re
 
 /// The audience must not hang on a scope that some clients do not ask for.
 async fn judge_without_scope(counter: &Counter<'_>, patient: &Patient, report: &mut Report<'_>) {
-    let Ok(answer) = counter.ask(&patient.text, None).await else {
+    let Ok(answer) = ask(counter, &patient.text, None).await else {
         return;
     };
     let members = answer.object().unwrap_or_default();
@@ -233,7 +201,7 @@ async fn judge_without_scope(counter: &Counter<'_>, patient: &Patient, report: &
 async fn judge_unknown_resource(counter: &Counter<'_>, patient: &Patient, report: &mut Report<'_>) {
     let origin = patient.url.origin().ascii_serialization();
     let unknown = format!("{origin}/portcullis-doctor-no-such-resource");
-    let asked = counter.ask(&unknown, None).await;
+    let asked = ask(counter, &unknown, None).await;
     let holds = asked
         .as_ref()
         .is_ok_and(|answer| answer.status.is_client_error());
@@ -242,7 +210,13 @@ async fn judge_unknown_resource(counter: &Counter<'_>, patient: &Patient, report
 }
 
 /// The proof of the pudding: the resource lets the token in, whatever it then says of the request.
-async fn judge_acceptance(probe: &Probe, patient: &Patient, token: &str, report: &mut Report<'_>) {
+/// `None` where it does not.
+pub(super) async fn enter(
+    probe: &Probe,
+    patient: &Patient,
+    token: &str,
+    report: &mut Report<'_>,
+) -> Option<Session> {
     let bearer = format!("Bearer {token}");
     let headers = [("authorization", bearer.as_str())];
     let asked = probe
@@ -257,11 +231,16 @@ async fn judge_acceptance(probe: &Probe, patient: &Patient, token: &str, report:
         Severity::Error,
         summary(&asked),
     );
-    let session = asked
-        .as_ref()
-        .ok()
-        .and_then(|answer| answer.header("mcp-session-id"));
-    if let Some(session) = session {
+    let session = asked.as_ref().ok()?.header("mcp-session-id");
+    holds.then(|| Session(session.map(str::to_owned)))
+}
+
+/// What began when a token was let in; servers without sessions name none.
+pub(super) struct Session(pub(super) Option<String>);
+
+/// Ends the session, if there is one.
+pub(super) async fn leave(probe: &Probe, patient: &Patient, token: &str, session: &Session) {
+    if let Some(session) = &session.0 {
         // Whether the server forgets the session is its own affair.
         let _ended = probe.end_session(&patient.text, token, session).await;
     }

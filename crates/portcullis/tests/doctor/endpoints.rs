@@ -3,11 +3,12 @@
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use crate::model::{Asked, CLIENT, Habit, Model, with_query};
+use crate::person;
 
-fn answer(status: u16, body: &Value) -> Response {
+pub(crate) fn answer(status: u16, body: &Value) -> Response {
     let status = StatusCode::from_u16(status).unwrap();
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
@@ -17,7 +18,7 @@ fn answer(status: u16, body: &Value) -> Response {
     (status, headers, body.to_string()).into_response()
 }
 
-fn refusal(status: u16, error: &str) -> Response {
+pub(crate) fn refusal(status: u16, error: &str) -> Response {
     answer(status, &json!({ "error": error }))
 }
 
@@ -42,8 +43,11 @@ pub(crate) fn mcp(model: &Model, asked: &Asked) -> Response {
     let Some(sent) = asked.headers.get(header::AUTHORIZATION) else {
         return model.post.answer();
     };
-    let is_ours = sent.to_str().unwrap().strip_prefix("Bearer ") == Some(model.issued());
-    if !is_ours || model.has(Habit::TokenNotAccepted) {
+    let sent = sent.to_str().unwrap().strip_prefix("Bearer ");
+    if sent == Some(model.issued_to_person()) {
+        return person::mcp(model, asked);
+    }
+    if sent != Some(model.issued()) || model.has(Habit::TokenNotAccepted) {
         return model.garbage.answer();
     }
     answer(200, &json!({ "jsonrpc": "2.0", "id": 1, "result": {} }))
@@ -52,6 +56,9 @@ pub(crate) fn mcp(model: &Model, asked: &Asked) -> Response {
 pub(crate) fn token(model: &Model, asked: &Asked) -> Response {
     if model.has(Habit::TokenOriginRefused) && asked.comes_from_page() {
         return for_nobody(refusal(403, "invalid_request"));
+    }
+    if asked.value("code") == person::CODE || asked.value("grant_type") == "refresh_token" {
+        return person::token(model, asked);
     }
     if asked.value("grant_type") != "client_credentials" {
         return match model.has(Habit::TokenErrorsBroken) {
@@ -209,7 +216,11 @@ fn judge(model: &Model, asked: &Asked) -> Response {
     if is_bound && model.has(Habit::ScopesBind) {
         return back(model, asked, "invalid_scope");
     }
-    (StatusCode::SEE_OTHER, [(header::LOCATION, "/as/login")]).into_response()
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(&asked.form)
+        .finish();
+    let place = format!("/as/login?{query}");
+    (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response()
 }
 
 fn matches(model: &Model, registered: &str, sent: &str) -> bool {

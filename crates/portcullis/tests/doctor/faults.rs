@@ -329,7 +329,33 @@ pub(crate) const TOKEN_FAULTS: &[Fault] = faults! {
     "the resource does not take its own token" => habit!(TokenNotAccepted) => ["error: token-accepted"];
 };
 
-/// All of them.
+/// What only a login shows.
+pub(crate) const LOGIN_FAULTS: &[Fault] = faults! {
+    "the person is sent away" => habit!(LoginDenied) => ["error: login-callback"];
+    "state is lost on the way back" => habit!(LoginWithoutState) => ["error: login-state"];
+    "iss is announced and not in the answer" => habit!(LoginWithoutIss) => ["error: login-iss"];
+    "another server answers" => habit!(LoginWithWrongIss) => ["error: login-iss"];
+    "K: the person may not stay" => habit!(CodeRefused) => ["error: code-redeemed"];
+    "a code works twice" => habit!(CodeWorksTwice) => ["error: code-once"];
+    "a code that comes twice breaks the server" => habit!(CodeBreaksServer) => ["error: code-once"];
+    "K: nobody is in the token" => |model| set(&mut model.person_claims, "sub", None)
+        => ["error: person-subject", "warning: token-claims"];
+    "the client is in the person's place" => |model| model.person_claims["sub"] = json!("client-1")
+        => ["error: person-subject"];
+    "K: the audience is missing for people" => |model| set(&mut model.person_claims, "aud", None)
+        => ["error: token-audience"];
+    "people get another scope than the answer says" => |model| model.person_claims["scope"] = json!("mcp:read")
+        => ["warning: token-scope"];
+    "the resource takes programs only" => habit!(PersonNotAccepted) => ["error: token-accepted"];
+    "the tools are not for people" => habit!(ToolsForbidden) => ["error: person-tools"];
+    "no tools are listed" => habit!(ToolsNotListed) => ["warning: person-tools"];
+    "no refresh token" => habit!(NoRefreshToken) => ["warning: refresh-token"];
+    "refreshing is refused" => habit!(RefreshRefused) => ["error: refresh-rotation"];
+    "refresh tokens stay" => habit!(RefreshStays) => ["error: refresh-rotation"];
+    "K: refresh tokens work again" => habit!(RefreshForks) => ["error: refresh-replay"];
+};
+
+/// All that a stranger can find.
 pub(crate) fn all() -> impl Iterator<Item = &'static Fault> {
     [
         RESOURCE_FAULTS,

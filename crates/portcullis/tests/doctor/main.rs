@@ -1,15 +1,18 @@
 //! `portcullis doctor` against servers with one fault each, as its users run it.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
+mod browser;
 mod endpoints;
 mod faults;
+mod login;
 mod model;
 mod own;
+mod person;
 mod tls;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -28,6 +31,21 @@ struct Diagnosis {
 }
 
 impl Diagnosis {
+    /// Reads what a doctor printed; `more` is what it said on standard error and was read before.
+    fn read(output: &Output, json: bool, more: &str) -> Self {
+        let text = std::str::from_utf8(&output.stdout).unwrap();
+        let errors = std::str::from_utf8(&output.stderr).unwrap();
+        Self {
+            code: output.status.code(),
+            findings: if json {
+                serde_json::from_str(text).unwrap()
+            } else {
+                Vec::new()
+            },
+            text: format!("{text}{more}{errors}"),
+        }
+    }
+
     fn rules(&self, severity: &str) -> BTreeSet<&str> {
         let such = self
             .findings
@@ -48,8 +66,8 @@ impl Diagnosis {
     }
 }
 
-async fn doctor(url: &str, json: bool, authority: Option<&str>) -> Diagnosis {
-    let folder = TempDir::new().unwrap();
+/// The command line that examines this URL as the client that is known there.
+fn command(folder: &TempDir, url: &str, json: bool, authority: Option<&str>) -> Command {
     let secret = folder.path().join("secret");
     std::fs::File::create(&secret)
         .unwrap()
@@ -76,19 +94,16 @@ async fn doctor(url: &str, json: bool, authority: Option<&str>) -> Diagnosis {
     if json {
         command.arg("--json");
     }
+    command
+}
+
+async fn doctor(url: &str, json: bool, authority: Option<&str>) -> Diagnosis {
+    let folder = TempDir::new().unwrap();
+    let mut command = command(&folder, url, json, authority);
     let output = spawn_blocking(move || command.output().unwrap())
         .await
         .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    Diagnosis {
-        code: output.status.code(),
-        findings: if json {
-            serde_json::from_str(&text).unwrap()
-        } else {
-            Vec::new()
-        },
-        text: text + &String::from_utf8(output.stderr).unwrap(),
-    }
+    Diagnosis::read(&output, json, "")
 }
 
 /// Starts a model with this change and examines it.
@@ -102,7 +117,11 @@ async fn examine(change: impl FnOnce(&mut Model), json: bool) -> Diagnosis {
 }
 
 async fn check(fault: &Fault) -> Result<(), String> {
-    let diagnosis = examine(fault.plant, true).await;
+    verdict(fault, &examine(fault.plant, true).await)
+}
+
+/// Whether exactly this fault was found.
+fn verdict(fault: &Fault, diagnosis: &Diagnosis) -> Result<(), String> {
     let expected: BTreeSet<String> = fault.found.iter().map(|text| (*text).to_owned()).collect();
     let found = diagnosis.complaints();
     let code = i32::from(fault.found.iter().any(|text| text.starts_with("error")));

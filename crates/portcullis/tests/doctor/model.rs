@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
 use crate::endpoints;
+use crate::person::{self, Visit};
 
 /// A client with a secret, known before.
 pub(crate) const CLIENT: (&str, &str) = ("agent", "Nn3vTz0qkM8sYb5wJx1cRh7dLf9aGu2e");
@@ -58,6 +59,21 @@ pub(crate) enum Habit {
     AudienceByScope,
     ResourceIgnored,
     TokenNotAccepted,
+    LoginDenied,
+    LoginWithoutState,
+    LoginWithoutIss,
+    LoginWithWrongIss,
+    CodeRefused,
+    CodeWorksTwice,
+    CodeBreaksServer,
+    PersonNotAccepted,
+    ToolsForbidden,
+    ToolsNotListed,
+    NoRefreshToken,
+    RefreshRefused,
+    RefreshStays,
+    RefreshForks,
+    RefreshRepeats,
 }
 
 /// A fixed answer.
@@ -85,6 +101,11 @@ pub(crate) struct Model {
     pub(crate) claims: Value,
     /// The token, made once, or another one instead.
     pub(crate) token: OnceLock<String>,
+    /// The claims of a person's token, and the token.
+    pub(crate) person_claims: Value,
+    pub(crate) person_token: OnceLock<String>,
+    /// The login that happened.
+    pub(crate) visit: Mutex<Option<Visit>>,
     /// What the token answer lacks or has otherwise.
     pub(crate) token_answer: Value,
     pub(crate) is_token_cached: bool,
@@ -160,6 +181,18 @@ impl Model {
         let scope = "scope=\"mcp:read mcp:write\"";
         let garbage = format!("Bearer error=\"invalid_token\", {named}, {scope}");
         let now = SystemClock.now().seconds();
+        let claims = json!({
+            "iss": format!("{base}/as"),
+            "sub": "client:agent",
+            "aud": format!("{base}/mcp"),
+            "exp": now + 600,
+            "iat": now,
+            "jti": "1",
+            "client_id": CLIENT.0,
+            "scope": "mcp:read mcp:write",
+        });
+        let mut person_claims = claims.clone();
+        person_claims["sub"] = json!("ada");
         Self {
             base: base.to_owned(),
             pages: pages
@@ -172,17 +205,11 @@ impl Model {
             habits: HashSet::new(),
             key,
             kind: "at+jwt",
-            claims: json!({
-                "iss": format!("{base}/as"),
-                "sub": "client:agent",
-                "aud": format!("{base}/mcp"),
-                "exp": now + 600,
-                "iat": now,
-                "jti": "1",
-                "client_id": CLIENT.0,
-                "scope": "mcp:read mcp:write",
-            }),
+            claims,
             token: OnceLock::new(),
+            person_claims,
+            person_token: OnceLock::new(),
+            visit: Mutex::default(),
             token_answer: json!({ "token_type": "Bearer", "expires_in": 600 }),
             is_token_cached: false,
             date: None,
@@ -202,6 +229,15 @@ impl Model {
     pub(crate) fn issued(&self) -> &str {
         let sign = || self.key.sign_compact(self.kind, &self.claims).unwrap();
         self.token.get_or_init(sign)
+    }
+
+    /// The one token of a person.
+    pub(crate) fn issued_to_person(&self) -> &str {
+        let sign = || {
+            let signed = self.key.sign_compact(self.kind, &self.person_claims);
+            signed.unwrap()
+        };
+        self.person_token.get_or_init(sign)
     }
 
     /// The body of the answer at this path.
@@ -315,6 +351,7 @@ fn route(model: &Model, method: &Method, asked: &Asked) -> Response {
         ("POST", "/as/token") => endpoints::token(model, asked),
         ("POST", "/as/register") => endpoints::register(model, asked),
         ("DELETE", path) if path.starts_with("/as/register/") => endpoints::remove(model, asked),
+        ("GET", "/as/login") => person::log_in(model, asked),
         ("GET", "/as/authorize") => endpoints::authorize(model, asked),
         _ => StatusCode::NOT_FOUND.into_response(),
     }

@@ -1,11 +1,14 @@
 //! The doctor at home: the product as `portcullis serve` runs it.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::browser::Browser;
+use crate::login;
 
 /// A folder in which the product runs until the test ends.
 struct Home {
@@ -68,6 +71,8 @@ impl Home {
             "client_credentials",
             "--grant",
             "authorization_code",
+            "--grant",
+            "refresh_token",
             "--redirect-uri",
             REDIRECT_URI,
         ]);
@@ -75,6 +80,20 @@ impl Home {
         let secret = made["client_secret"].as_str().unwrap();
         std::fs::write(self.folder.path().join("secret"), secret).unwrap();
         made["client_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes an account.
+    fn person(&self, name: &str, password: &str) {
+        let mut made = self
+            .command(&["user", "add", name, "--password-stdin"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut input = made.stdin.take().unwrap();
+        input.write_all(password.as_bytes()).unwrap();
+        drop(input);
+        assert!(made.wait().unwrap().success());
     }
 
     /// Starts the server and returns when it listens.
@@ -140,6 +159,33 @@ fn our_own_server_is_in_perfect_health_and_needs_no_url_to_be_found() {
     ]);
     for severity in ["warning", "error", "skipped"] {
         assert_eq!(rules(&findings, severity), none, "{severity}");
+    }
+}
+
+#[tokio::test]
+async fn our_own_server_is_in_perfect_health_behind_the_login_too() {
+    const PERSON: (&str, &str) = ("ada", "correct horse battery staple");
+    let mut home = Home::new();
+    let id = home.client();
+    home.person(PERSON.0, PERSON.1);
+    home.serve();
+    let known = ["--client-id", &id, "--client-secret-file", "secret"];
+    for client in [
+        &[&known[..], &["--redirect-uri", REDIRECT_URI]].concat()[..],
+        // Without a redirect URI it is the client that registered itself.
+        &known[..],
+    ] {
+        let mut command = home.command(&["doctor", "--json", "--login=60s"]);
+        command.args(client);
+        let (diagnosis, shown) = login::run(command, Browser::new(PERSON)).await;
+        assert_eq!(diagnosis.code, Some(0), "{}", diagnosis.text);
+        assert_eq!(diagnosis.complaints().len(), 0, "{}", diagnosis.text);
+        assert!(
+            diagnosis.rules("ok").contains("refresh-replay"),
+            "{}",
+            diagnosis.text
+        );
+        assert!(shown.contains("You can close this window."), "{shown}");
     }
 }
 
