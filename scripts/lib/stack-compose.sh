@@ -2,13 +2,18 @@
 # Sourced, never run. Needs common.sh.
 # shellcheck shell=sh
 
-compose_start() { docker compose up --build --detach --wait "$@"; }
+# Folders of this machine mean nothing inside the containers.
+unset STACK_CERTS STACK_FRONT STACK_CONFIG STACK_SECRETS STACK_RUN STACK_PLAIN STACK_BIND
+# STACK_BUILD=no takes the images that the variables name as they are.
+case ${STACK_BUILD:-yes} in no) build=--no-build ;; *) build=--build ;; esac
+
+compose_start() { docker compose up "$build" --detach --wait "$@"; }
 compose_stop() { docker compose stop "$@"; }
 compose_restart() { compose_stop "$@" && compose_start "$@"; }
 # nginx leaves a replica out for a second or two after it found it away.
 compose_roll() {
     for server in $(docker compose ps --services "$@" | grep -E '^(authz|resource)' | sort); do
-        docker compose up --build --detach --wait --no-deps --force-recreate "$server" && sleep 3 || return
+        docker compose up "$build" --detach --wait --no-deps --force-recreate "$server" && sleep 3 || return
     done
 }
 compose_status() { docker compose ps --all "$@"; }

@@ -2,8 +2,9 @@
 # Sourced, never run. Needs stack-test.sh.
 # shellcheck shell=sh
 
+server_logs() { cat "$STACK_HOME/log/authz.log" "$STACK_HOME/log/resource.log"; }
 # How many requests the servers themselves have answered, as their logs say.
-answered() { cat "$STACK_HOME/log/authz.log" "$STACK_HOME/log/resource.log" | grep -c '"portcullis::access"'; }
+answered() { server_logs | grep -c '"portcullis::access"'; }
 
 # None of these may reach a server: each is 400 or 404, and the servers' logs know of none.
 path_tricks() {
@@ -18,12 +19,12 @@ path_tricks() {
     # One that does pass, so that we know when the log is complete, and that it counts.
     answers 401 "$STACK_PUBLIC_URL/mcp" -H 'X-Correlation-ID: after-the-tricks' || return 1
     tries=0
-    until grep -q after-the-tricks "$STACK_HOME/log/resource.log"; do
+    until server_logs | grep -q after-the-tricks; do
         tries=$((tries + 1))
         [ "$tries" -le 50 ] || return 1
         sleep 0.1
     done
-    [ "$(answered)" -eq $((before + 1)) ] || { say "$(($(answered) - before - 1)) reached a server" && tail -n 20 "$STACK_HOME"/log/*.log && return 1; }
+    [ "$(answered)" -eq $((before + 1)) ] || { say "$(($(answered) - before - 1)) reached a server" && server_logs | tail -n 40 && return 1; }
 }
 
 # The control: the same request in its normal form passes, and a query may hold anything.

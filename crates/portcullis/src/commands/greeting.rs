@@ -41,6 +41,8 @@ pub(super) async fn first_account(
         return Ok(first);
     }
     let path = data_folder(config).join(PASSWORD_FILE);
+    // Whoever reads the log may stand in another folder than the server.
+    let path = std::path::absolute(&path).unwrap_or(path);
     match write_secret(&path, account.password.expose()) {
         Ok(()) => tracing::warn!(
             username = account.username.as_str(),

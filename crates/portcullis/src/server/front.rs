@@ -239,6 +239,10 @@ impl AccessLine {
 
     fn write(self, client: ClientAddress, status: StatusCode, began: Instant) {
         let Some((method, path)) = self.0 else { return };
+        // Engines and load balancers ask every few seconds.
+        if status.is_success() && PROBES.contains(&path.as_str()) {
+            return;
+        }
         let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::info!(
             target: "portcullis::access",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::Method;
 use portcullis_common::config::SigningAlgorithm;
 use portcullis_testkit::issuer::{TestIssuer, key};
+use portcullis_testkit::logs::CapturedLog;
 use portcullis_testkit::resource::{ISSUER, ProtectedServer};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -95,6 +96,23 @@ async fn a_broken_or_empty_key_set_does_not_replace_a_good_one() {
         server.clock.advance(Duration::from_secs(3600));
         accepted(&server, &old().sign()).await;
     }
+}
+
+#[tokio::test]
+async fn a_probe_leaves_a_line_in_the_log_only_when_the_answer_is_bad() {
+    let log = CapturedLog::begin();
+    let server = ProtectedServer::start().await;
+    let ask = |path| server.rest("", Method::GET, path, &Value::Null);
+    server.state().keep_warm().await;
+    for path in ["/livez", "/readyz", "/health"] {
+        assert_eq!(ask(path).await.status, 200, "{path}");
+    }
+    assert!(!log.text().contains("portcullis::access"), "{}", log.text());
+    server.issuer.go_down();
+    server.clock.advance(Duration::from_secs(2 * 86_400));
+    server.state().keep_warm().await;
+    assert_eq!(ask("/readyz").await.status, 503);
+    assert!(log.text().contains("portcullis::access"));
 }
 
 #[tokio::test]
