@@ -36,44 +36,6 @@ with_replicas() {
     unset COMPOSE_PROFILES STACK_REQUESTS_PER_SECOND STACK_REQUESTS_BURST
 }
 
-# What production promises of every container that runs, as the engine sees it.
-hardened_containers() {
-    docker compose ps --quiet | xargs docker inspect --format \
-        '{{.Name}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.RestartPolicy.Name}} {{gt .HostConfig.Memory 0}} {{.HostConfig.PidsLimit}} {{.Config.User}}' |
-        tee "$WORK/hardened"
-    [ "$(wc -l <"$WORK/hardened")" -eq 5 ] &&
-        ! grep -vE '^[^ ]+ true \[ALL\] \[no-new-privileges:true\] unless-stopped true 256 [1-9][0-9]*:[1-9][0-9]*$' "$WORK/hardened"
-}
-no_secret_in_variables() {
-    docker compose ps --all --quiet | xargs docker inspect >"$WORK/inspected"
-    for secret in given/postgres-password given/key-encryption-key; do ! grep -qF "$(cat "$secret")" "$WORK/inspected" || return 1; done
-}
-comes_back_after_a_crash() {
-    docker compose kill --signal KILL resource >/dev/null
-    pid=$(docker compose ps --quiet authz)
-    docker kill --signal SEGV "$pid" >/dev/null
-    scripts/stack start && scripts/stack health && gets_a_token
-}
-as_in_production() {
-    mkdir -m 700 given
-    scripts/dev-certs --dir given --names "$STACK_NAMES" >"$WORK/output"
-    (umask 077 && openssl rand -hex 32 >given/postgres-password && openssl rand -base64 32 >given/key-encryption-key)
-    export COMPOSE_FILE=docker-compose.yml:docker-compose.prod.yml STACK_PUBLISH=127.0.0.1
-    check "production says what it misses" misses_are_named
-    export STACK_GIVEN="$PWD/given"
-    check "production starts with what is given" starts
-    STACK_CERTS=$WORK/clone/given
-    first_visitor
-    check "every container is hardened" hardened_containers
-    check "no secret stands among the variables" no_secret_in_variables
-    check "the curl client works in production" curl_client
-    check "killed servers come back" comes_back_after_a_crash
-    check "reset of production leaves nothing" nothing_stays
-    unset COMPOSE_FILE STACK_GIVEN
-    STACK_CERTS=$WORK/clone/certs
-}
-misses_are_named() { ! docker compose config --quiet 2>"$WORK/misses" && cat "$WORK/misses" && grep -q STACK_GIVEN "$WORK/misses"; }
-
 plain_server() {
     STACK_PLAIN_PORT=$(free_port)
     export STACK_PLAIN_PORT COMPOSE_PROFILES=plain
@@ -96,13 +58,16 @@ with_monitoring() {
     check "and nothing of both stays" nothing_stays
 }
 starts_with_prometheus() { starts && starts prometheus; }
+# Whether what an address answers is one JSON text of which this holds; no answer is none.
+# usage: holds URL FILTER
+holds() { curl -fsS "$1" >"$WORK/answer" && jq -es "length == 1 and (.[0] | $2)" "$WORK/answer"; }
 prometheus_sees() {
     prometheus=http://127.0.0.1:$STACK_PUBLISH_PROMETHEUS/api/v1
     tries=0
-    until curl -s "$prometheus/targets" | jq -e '[.data.activeTargets[] | select(.health == "up") | .labels.job] | unique | length >= 2' >"$WORK/targets"; do
+    until holds "$prometheus/targets" '[.data.activeTargets[] | select(.health == "up") | .labels.service] | unique == ["authz", "resource"]'; do
         tries=$((tries + 1))
-        [ "$tries" -le 300 ] || { curl -s "$prometheus/targets" && return 1; }
+        [ "$tries" -le 300 ] || { cat "$WORK/answer" && return 1; }
         sleep 0.2
     done
-    curl -s "$prometheus/rules" | jq -e '[.data.groups[].rules[]] | length > 0 and all(.health != "err")'
+    holds "$prometheus/rules" '[.data.groups[].rules[]] | length > 0 and all(.health != "err")'
 }

@@ -27,13 +27,12 @@ small_image() {
     [ "${STACK_CARGO_PROFILE:-release}" = release ] || limit=200000000
     say "$size bytes" && [ "$size" -le "$limit" ]
 }
-images_are_small_and_bare() {
-    check "the image holds one program, and runs as nobody" bare_image
-    check "the image is small" small_image
-}
 
 # What does not start says why in its log.
+# usage: starts [SERVICE]
+# shellcheck disable=SC2120  # some callers name a service
 starts() { scripts/stack start "$@" || { docker compose ps --all && docker compose logs --no-color --tail 20 && return 1; }; }
+# shellcheck disable=SC2119  # all services
 starts_from_a_clean_clone() { starts && scripts/stack health && [ -r certs/ca.pem ]; }
 metrics_stay_inside() {
     answers 404 "$STACK_PUBLIC_URL/metrics" && for address in authz:9464 resource:9465; do

@@ -214,6 +214,7 @@ async fn redeem(
         resource = %grant.resource,
         scope = %scope,
         outcome = "issued",
+        "token"
     );
     Ok(response.with_refresh_token(refresh_token))
 }

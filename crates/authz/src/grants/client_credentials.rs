@@ -32,6 +32,7 @@ pub(super) fn grant(
         resource = %resource.identifier,
         scope = %scope,
         outcome = "issued",
+        "token"
     );
     Ok(token)
 }

@@ -193,5 +193,6 @@ fn log(client: &Client, grant: &GrantRecord, scope: &Scope) {
         resource = %grant.resource,
         scope = %scope,
         outcome = "issued",
+        "token"
     );
 }

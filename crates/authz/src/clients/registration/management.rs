@@ -72,7 +72,7 @@ pub(crate) async fn remove(
         RemoveClient::Removed => state.clients().forget_registered(),
         RemoveClient::Unknown => return Err(RegistrationError::NotManaged),
     }
-    tracing::info!("client.id" = %client_id, outcome = "registration removed");
+    tracing::info!("client.id" = %client_id, "registration removed");
     Ok(())
 }
 
