@@ -1,5 +1,5 @@
 //! Runs a command whose tests find PostgreSQL and Redis in containers:
-//! `with-containers -- COMMAND ARGUMENT…`.
+//! `with-containers COMMAND ARGUMENT…`.
 //!
 //! The command's exit code becomes that of the runner; without a container engine it is 77. Whatever
 //! happens, SIGINT and SIGTERM included, the containers are gone when the runner ends.
@@ -20,7 +20,7 @@ use self::engine::{Engine, Failure};
 use self::lending::Lending;
 use self::postgres::Postgres;
 
-const USAGE: &str = "usage: with-containers -- COMMAND ARGUMENT…
+const USAGE: &str = "usage: with-containers [--] COMMAND ARGUMENT…
 Starts PostgreSQL and Redis in containers, tells the command's tests of them, and removes them.
 STACK_POSTGRES_IMAGE and STACK_REDIS_IMAGE name other images; DOCKER_HOST names the engine.";
 /// What scripts here answer when something could not be tried.
@@ -28,27 +28,29 @@ const NOT_CHECKED: u8 = 77;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    let (first, command): (_, Vec<OsString>) = (arguments.next(), arguments.collect());
-    match (first, command.split_first()) {
-        (Some(dashes), Some((program, arguments))) if dashes == "--" => {
-            match run(program, arguments).await {
-                Ok(code) => ExitCode::from(code),
-                Err(failure) => {
-                    say(&failure.to_string());
-                    ExitCode::from(failure.code())
-                }
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let command = match arguments.split_first() {
+        Some((dashes, command)) if dashes == "--" => command,
+        _ => &arguments,
+    };
+    let code = match command.split_first() {
+        Some((flag, [])) if flag == "--help" || flag == "-h" => {
+            say(USAGE);
+            0
+        }
+        Some((program, arguments)) => match run(program, arguments).await {
+            Ok(code) => code,
+            Err(failure) => {
+                say(&failure.to_string());
+                failure.code()
             }
-        }
-        (Some(flag), None) if flag == "--help" || flag == "-h" => {
+        },
+        None => {
             say(USAGE);
-            ExitCode::SUCCESS
+            2
         }
-        _ => {
-            say(USAGE);
-            ExitCode::from(2)
-        }
-    }
+    };
+    ExitCode::from(code)
 }
 
 async fn run(program: &OsString, arguments: &[OsString]) -> Result<u8, Failure> {
@@ -92,11 +94,14 @@ async fn tests(
         ("PORTCULLIS_TEST_REQUIRE_REDIS", "1".into()),
     ];
     let code = command::run(command.0, command.1, variables, signals).await?;
-    let databases = postgres.databases().await?;
-    say(&format!(
-        "the tests made {databases} databases in the PostgreSQL container and used {} Redis containers",
-        lending.lent()
-    ));
+    match postgres.databases().await {
+        Ok(databases) => say(&format!(
+            "the tests made {databases} databases in PostgreSQL's container and used {} Redis containers",
+            lending.lent()
+        )),
+        Err(cause) if code == 0 => return Err(cause),
+        Err(cause) => say(&cause.to_string()),
+    }
     Ok(code)
 }
 
