@@ -2,6 +2,8 @@
 # Sourced, never run. Needs common.sh.
 # shellcheck shell=sh
 
+. scripts/lib/go-tools.sh
+
 DOCKER_COMPOSE_VERSION=v5.4.0
 
 # Sets COMPOSE to the command: Docker's plugin, or one built from its Go module if asked to ("yes").
@@ -13,20 +15,13 @@ need_compose() {
         COMPOSE='docker compose'
         return 0
     fi
-    PATH=$PATH:/usr/local/go/bin
-    [ "$1" = yes ] && has go || return 77
-    # Its go.mod has exclude lines, with which "go install" refuses; as a dependency it builds.
-    mkdir -p "$TARGET/tools/docker-compose"
-    (
-        cd "$TARGET/tools/docker-compose" && rm -f go.mod go.sum
-        export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS='-mod=mod -buildvcs=false' GOPATH="$TARGET/tools/go" GOCACHE="$TARGET/tools/go-build"
-        go mod init compose && timeout 600 go get "github.com/docker/compose/v5@$DOCKER_COMPOSE_VERSION" &&
-            timeout 900 go build -trimpath -ldflags '-s -w' -o "$COMPOSE" github.com/docker/compose/v5/cmd
-        built=$?
-        go clean -modcache -cache
-        exit "$built"
-    ) </dev/null >"$TARGET/tools/docker-compose.log" 2>&1 || {
-        tail -n 5 "$TARGET/tools/docker-compose.log" >&2
-        return 77
-    }
+    need_go "$1" || return 77
+    build_go docker-compose build_compose
+}
+
+# Its go.mod has exclude lines, with which "go install" refuses; as a dependency it builds.
+build_compose() {
+    rm -f go.mod go.sum
+    go mod init compose && timeout 600 go get "github.com/docker/compose/v5@$DOCKER_COMPOSE_VERSION" &&
+        timeout 900 go build -trimpath -ldflags '-s -w' -o "$COMPOSE" github.com/docker/compose/v5/cmd
 }

@@ -1,4 +1,6 @@
-//! What is limited for all replicas together, through a Redis that may be away.
+//! What is limited by source, and for all replicas together through a Redis that may be away.
+
+use std::net::{IpAddr, Ipv6Addr};
 
 use portcullis_common::config::WhenAway;
 use portcullis_common::redis::{Away, SharedRedis};
@@ -32,5 +34,17 @@ pub(crate) fn answered<T>(
         (Ok(answer), _) => Ok(Some(answer)),
         (Err(Away), WhenAway::Local) => Ok(None),
         (Err(Away), WhenAway::Refuse) => Err(LimiterAway),
+    }
+}
+
+/// What is counted as one source: an address, or the /64 of IPv6 that one household or machine has
+/// to itself.
+pub(crate) fn network(source: IpAddr) -> IpAddr {
+    match source {
+        IpAddr::V4(_) => source,
+        IpAddr::V6(address) => {
+            let mask = u128::MAX << 64;
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
+        }
     }
 }

@@ -193,12 +193,23 @@ impl Browser {
 
     /// Fills in a login page, and follows where that leads.
     pub async fn logs_in(&mut self, page: &Answer, username: &str, password: &str) -> Answer {
+        let answer = self.enters(page, username, password).await;
+        self.follows(answer).await
+    }
+
+    /// Opens the login page and fills it in, without a client.
+    pub async fn tries_to_log_in(&mut self, username: &str, password: &str) -> Answer {
+        let page = self.get("/login").await;
+        self.enters(&page, username, password).await
+    }
+
+    /// Fills in a login page.
+    async fn enters(&mut self, page: &Answer, username: &str, password: &str) -> Answer {
         let form = page
             .form()
             .with("username", username)
             .with("password", password);
-        let answer = self.submits(&form).await;
-        self.follows(answer).await
+        self.submits(&form).await
     }
 
     /// Logs in without a client.

@@ -2,7 +2,7 @@
 
 mod shared;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use portcullis_common::secret::SecretHash;
 use quick_cache::sync::Cache;
 use tokio::sync::Notify;
 
+use crate::limiter::network;
 pub(crate) use shared::LoginLimit;
 
 /// Most pairs of account and source that are remembered.
@@ -91,17 +92,6 @@ impl Pair {
         Self {
             name: SecretHash::of(name),
             source: network(source.0),
-        }
-    }
-}
-
-/// One household or machine has a whole /64 of IPv6.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX << 64;
-            IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & mask))
         }
     }
 }

@@ -1,14 +1,14 @@
 //! How often something may happen in a minute, by source and in all.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use portcullis_common::clock::Timestamp;
 use portcullis_common::redis::{Exceeded, Rate, SharedRedis};
 
-use crate::limiter::{Refused, answered};
+use crate::limiter::{Refused, answered, network};
 
 /// The time in which things are counted.
 const WINDOW: Duration = Duration::from_mins(1);
@@ -132,16 +132,6 @@ impl SourceWindow {
         if let Some(last) = admitted.iter().rposition(|(_, other)| *other == source) {
             admitted.remove(last);
         }
-    }
-}
-
-/// Who has one IPv6 address has 2^64 of them.
-fn network(source: IpAddr) -> IpAddr {
-    match source {
-        IpAddr::V4(_) => source,
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
-            address.to_bits() & !u128::from(u64::MAX),
-        )),
     }
 }
 

@@ -2,7 +2,6 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, Method, StatusCode};
 use portcullis_common::audit::Event;
@@ -44,8 +43,7 @@ pub(crate) async fn post(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let (head, body) = request.into_parts();
-    let body: Bytes = form::read_body(&head, body).await?;
+    let (head, body) = form::read(request).await?;
     let form = Form::parse_repetitions(&body)?;
     answer(&state, &head, &form, false).await
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use axum::body::Body;
+use axum::extract::Request;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
@@ -32,6 +33,13 @@ pub(crate) enum FormError {
     TooManyParameters,
     #[error("a parameter is repeated")]
     Repeated,
+}
+
+/// Takes a request that must be a form apart, and reads its body.
+pub(crate) async fn read(request: Request) -> Result<(Parts, Bytes), FormError> {
+    let (head, body) = request.into_parts();
+    let body = read_body(&head, body).await?;
+    Ok((head, body))
 }
 
 /// Reads the body of a request that must be a form. Nothing is taken from the query, where

@@ -28,8 +28,7 @@ pub(crate) async fn post(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, OAuthError> {
-    let (head, body) = request.into_parts();
-    let body = form::read_body(&head, body).await?;
+    let (head, body) = form::read(request).await?;
     let form = Form::parse(&body)?;
     state.confirmed()?;
     let client = authenticate(&head, &form, &state).await?;

@@ -31,16 +31,6 @@ async fn is_logged_in(browser: &mut Browser) -> bool {
     answer.text().contains("You are logged in")
 }
 
-/// Tries to log in, and says with which status and text that ended.
-async fn tries(browser: &mut Browser, username: &str, password: &str) -> Answer {
-    let page = browser.get("/login").await;
-    let form = page
-        .form()
-        .with("username", username)
-        .with("password", password);
-    browser.submits(&form).await
-}
-
 on_both_engines! {
     async fn an_account_is_made_found_changed_and_removed(database) {
         let authz = start(&database).await;
@@ -112,12 +102,12 @@ on_both_engines! {
         browser.is_logged_in_as("alice", PASSWORD).await;
         admin::set_password(store, clock, entropy.as_ref(), "alice", "new one").await.unwrap();
         assert!(!is_logged_in(&mut browser).await, "password changed");
-        assert_eq!(tries(&mut browser, "alice", PASSWORD).await.status, 403);
+        assert_eq!(browser.tries_to_log_in("alice", PASSWORD).await.status, 403);
 
         browser.is_logged_in_as("alice", "new one").await;
         admin::disable(store, clock, "alice").await.unwrap();
         assert!(!is_logged_in(&mut browser).await, "disabled");
-        assert_eq!(tries(&mut browser, "alice", "new one").await.status, 403);
+        assert_eq!(browser.tries_to_log_in("alice", "new one").await.status, 403);
         admin::enable(store, "alice").await.unwrap();
         assert!(!is_logged_in(&mut browser).await, "what had ended stays so");
 
@@ -336,7 +326,7 @@ async fn unknown_wrong_disabled_and_locked_are_one_answer_at_one_cost() {
         let mut all = Vec::new();
         for turn in 0..7 {
             let before = hashed();
-            let answer = tries(&mut browser, username, password).await;
+            let answer = browser.tries_to_log_in(username, password).await;
             // Nobody can tell by the clock what costs the same: one hash, or none.
             let (status, cost) = if turn < 5 { (403, 1) } else { (429, 0) };
             assert_eq!(answer.status, status, "{username} {turn}");
@@ -361,7 +351,9 @@ async fn what_is_too_long_costs_no_hash_whoever_is_meant() {
     let too_long = "x".repeat(1025);
     let mut answers = Vec::new();
     for username in ["alice", "nobody"] {
-        let answer = tries(&mut Browser::new(&authz), username, &too_long).await;
+        let answer = Browser::new(&authz)
+            .tries_to_log_in(username, &too_long)
+            .await;
         assert_eq!(answer.status, 403);
         answers.push(comparable(&answer));
     }
@@ -375,7 +367,7 @@ async fn a_locked_account_is_locked_at_every_door() {
     let authz = start(&database).await;
     let mut browser = Browser::new(&authz);
     for _ in 0..5 {
-        tries(&mut browser, "alice", "wrong").await;
+        browser.tries_to_log_in("alice", "wrong").await;
     }
     // The form, in another browser of the same source, on the way of an app, and however the name
     // is spelt.
@@ -414,9 +406,9 @@ async fn a_lock_is_of_one_source_ends_by_itself_and_leaves_sessions_alone() {
     victim.is_logged_in_as("alice", PASSWORD).await;
     let mut attacker = Browser::at(&authz, "203.0.113.9");
     for _ in 0..200 {
-        tries(&mut attacker, "alice", "wrong").await;
+        attacker.tries_to_log_in("alice", "wrong").await;
     }
-    let right = tries(&mut attacker, "ALICE", PASSWORD).await;
+    let right = attacker.tries_to_log_in("ALICE", PASSWORD).await;
     assert_eq!(right.status, 429, "the right password is not told apart");
     assert!(is_logged_in(&mut victim).await, "a living session goes on");
     let mut elsewhere = Browser::at(&authz, "192.0.2.8");
@@ -454,13 +446,9 @@ async fn a_password_is_bounded_before_it_is_hashed() {
     let database = TestDatabase::sqlite();
     let authz = start(&database).await;
     for (length, expected) in [(1_000_000, 413), (60_000, 403), (1025, 403), (0, 403)] {
+        let password = "x".repeat(length);
         let mut browser = Browser::new(&authz);
-        let page = browser.get("/login").await;
-        let form = page
-            .form()
-            .with("username", "alice")
-            .with("password", &"x".repeat(length));
-        let answer = browser.submits(&form).await;
+        let answer = browser.tries_to_log_in("alice", &password).await;
         assert_eq!(answer.status, expected, "{length}");
     }
     for right in ["a\0b", &"y".repeat(1024), "cafe\u{301}"] {
@@ -471,13 +459,14 @@ async fn a_password_is_bounded_before_it_is_hashed() {
     let mut browser = Browser::new(&authz);
     browser.is_logged_in_as("u6", "caf\u{e9}").await;
     assert_eq!(
-        tries(&mut Browser::new(&authz), "u3", "a").await.status,
+        Browser::new(&authz).tries_to_log_in("u3", "a").await.status,
         403,
         "nothing is cut off"
     );
     let almost = "y".repeat(1023);
     assert_eq!(
-        tries(&mut Browser::new(&authz), "u1024", &almost)
+        Browser::new(&authz)
+            .tries_to_log_in("u1024", &almost)
             .await
             .status,
         403

@@ -31,6 +31,15 @@ pub struct AuditError {
 #[error("the audit trail cannot be written; what must be recorded is refused until it can")]
 pub struct AuditUnavailable;
 
+impl AuditUnavailable {
+    const fn unless(can_write: bool) -> Result<(), Self> {
+        match can_write {
+            true => Ok(()),
+            false => Err(Self),
+        }
+    }
+}
+
 /// What a trail is made of.
 #[derive(Clone, Debug)]
 pub struct AuditOptions {
@@ -172,11 +181,7 @@ impl AuditTrail {
         };
         let shared = &handle.shared;
         let is_writable = shared.is_writable.load(Ordering::Relaxed);
-        if is_writable && shared.queue().records.len() < shared.capacity {
-            Ok(())
-        } else {
-            Err(AuditUnavailable)
-        }
+        AuditUnavailable::unless(is_writable && shared.queue().records.len() < shared.capacity)
     }
 
     /// Begins a record; it is one when the draft is dropped.
@@ -208,11 +213,8 @@ impl AuditTrail {
                 .wait(queue)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        if shared.is_writable.load(Ordering::Relaxed) && queue.answered >= asked {
-            Ok(())
-        } else {
-            Err(AuditUnavailable)
-        }
+        let is_writable = shared.is_writable.load(Ordering::Relaxed);
+        AuditUnavailable::unless(is_writable && queue.answered >= asked)
     }
 
     /// Has everything written and ends the writer; whatever is recorded later is lost.
@@ -224,11 +226,8 @@ impl AuditTrail {
         let writer = handle.writer.lock();
         let writer = writer.unwrap_or_else(PoisonError::into_inner).take();
         let is_orderly = writer.is_none_or(|writer| writer.join().is_ok());
-        if is_orderly && handle.shared.is_writable.load(Ordering::Relaxed) {
-            Ok(())
-        } else {
-            Err(AuditUnavailable)
-        }
+        let is_writable = handle.shared.is_writable.load(Ordering::Relaxed);
+        AuditUnavailable::unless(is_orderly && is_writable)
     }
 }
 

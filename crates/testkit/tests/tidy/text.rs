@@ -11,7 +11,10 @@ const SCRIPT_LINES: usize = 80;
 const LONGER: &[(&str, &str)] = &[];
 
 /// Test files that may wait, each with its reason.
-const WAITING: &[(&str, &str)] = &[];
+const WAITING: &[(&str, &str)] = &[(
+    "crates/testkit/src/bin/with_containers/patience.rs",
+    "no test: a container takes real time to start",
+)];
 
 /// Complains about files that nobody wants to read.
 pub(crate) fn long_files(files: &[File]) -> Complaints {

@@ -79,12 +79,7 @@ fn how_many(statuses: &[u16], wanted: u16) -> usize {
 /// Tries to log in from there with a new browser.
 async fn logs_in(authz: &Authz, source: &str, username: &str, password: &str) -> Answer {
     let mut browser = Browser::at(authz, source);
-    let page = browser.get("/login").await;
-    let form = page
-        .form()
-        .with("username", username)
-        .with("password", password);
-    browser.submits(&form).await
+    browser.tries_to_log_in(username, password).await
 }
 
 /// Asks for a token from there.
