@@ -67,6 +67,9 @@ pub enum ClientAdminError {
     /// The configuration defines this client, so only the configuration can change it.
     #[error("the client {0} is defined in the configuration; change it there")]
     Configured(String),
+    /// A method whose clients stand in the configuration alone.
+    #[error("clients with tls_client_auth are defined in the configuration, in [[authz.clients]]")]
+    Certificate,
     /// A public client with a method that needs a secret.
     #[error("a public client cannot authenticate with {0}")]
     PublicWithSecret(&'static str),
@@ -281,11 +284,12 @@ fn check_scope_and_resources(new: &NewClient, config: &Config) -> Result<(), Cli
 fn make_credential(
     new: &NewClient,
     entropy: &dyn Entropy,
-) -> Result<(Credential, Option<ClientSecret>), EntropyError> {
+) -> Result<(Credential, Option<ClientSecret>), ClientAdminError> {
     let with_hash = match method_of(new) {
         TokenEndpointAuthMethod::None => return Ok((Credential::None, None)),
         TokenEndpointAuthMethod::ClientSecretBasic => Credential::SecretBasic,
         TokenEndpointAuthMethod::ClientSecretPost => Credential::SecretPost,
+        TokenEndpointAuthMethod::TlsClientAuth => return Err(ClientAdminError::Certificate),
     };
     let secret = ClientSecret::generate(entropy)?;
     Ok((with_hash(secret.hash()), Some(secret)))

@@ -179,6 +179,10 @@ async fn a_client_that_makes_no_sense_is_refused_with_the_reason() {
             ..new("a")
         },
         NewClient {
+            auth_method: Some(TokenEndpointAuthMethod::TlsClientAuth),
+            ..new("a")
+        },
+        NewClient {
             grants: vec![GrantType::AuthorizationCode],
             ..new("a")
         },

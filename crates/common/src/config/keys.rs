@@ -87,6 +87,12 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "server",
+        "tls_client_ca",
+        "",
+        "PEM file with the authorities of client certificates; a client may then show one of theirs.",
+    ),
+    key(
+        "server",
         "shutdown_grace",
         "30s",
         "How long a stop waits for requests under way.",
@@ -418,6 +424,7 @@ pub const TABLE_KEYS: &[(&str, &[&str])] = &[
             "auth_method",
             "secret",
             "secret_file",
+            "tls_client_auth_subject_dn",
             "grants",
             "redirect_uris",
             "scope",

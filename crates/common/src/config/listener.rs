@@ -26,15 +26,27 @@ pub(super) fn load(raw: &mut Raw<'_>, listen: SocketAddr) -> ServerConfig {
     }
 }
 
-/// Certificate and key, both or none.
+/// Certificate and key, both or none, and with them the authorities of clients.
 fn tls(raw: &mut Raw<'_>) -> Option<TlsFiles> {
     let mut path = |name| {
         raw.optional("server", name, values::text)
             .map(PathBuf::from)
     };
+    let client_ca = path("tls_client_ca");
     match (path("tls_cert"), path("tls_key")) {
-        (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
-        (None, None) => None,
+        (Some(cert), Some(key)) => Some(TlsFiles {
+            cert,
+            key,
+            client_ca,
+        }),
+        (None, None) => {
+            if client_ca.is_some() {
+                let text = "client certificates are asked for in HTTPS; set [server] tls_cert and \
+                            tls_key, or let the front that speaks HTTPS ask for them";
+                raw.problem(raw.place("server", "tls_client_ca"), text);
+            }
+            None
+        }
         (cert, _) => {
             let missing = if cert.is_some() {
                 "tls_key"

@@ -276,6 +276,49 @@ fn https_needs_both_files_and_a_public_url_that_says_so() {
 }
 
 #[test]
+fn client_certificates_need_https_here_or_a_front() {
+    let ca = "tls_client_ca = 'ca.pem'\n";
+    let files = "[server]\ntls_cert = 'a.crt'\ntls_key = 'a.key'\n";
+    let learns = |text: &str| {
+        let config = read(Role::Both, text, &[]).unwrap();
+        config.server.learns_of_client_certificates()
+    };
+    assert!(!learns(files));
+    assert!(learns(&format!("{files}{ca}")));
+    assert!(learns("[server]\ntrusted_proxies = ['127.0.0.1']\n"));
+    let said = problems(&format!("[server]\n{ca}"), &[]);
+    assert!(said[0].contains("are asked for in HTTPS"), "{said:?}");
+}
+
+#[test]
+fn a_client_with_a_certificate_has_a_subject_and_no_secret() {
+    let client = |more: &str| format!("[[authz.clients]]\nid = 'a'\n{more}");
+    let method = "auth_method = 'tls_client_auth'\n";
+    let subject = "tls_client_auth_subject_dn = 'CN=a,O=b'\n";
+    let config = read(Role::Both, &client(&format!("{method}{subject}")), &[]).unwrap();
+    let authentication = &config.authz.clients[0].authentication;
+    assert!(matches!(authentication, Authentication::Certificate(_)));
+    for (wrong, mend) in [
+        (method.to_owned(), "it is missing"),
+        (
+            format!("{method}{subject}secret = 'Nn3vTz0qkM8sYb5wJx1cRh7d'\n"),
+            "has no secret",
+        ),
+        (
+            format!("{subject}secret = 'Nn3vTz0qkM8sYb5wJx1cRh7d'\n"),
+            "or set that",
+        ),
+        (
+            format!("{method}tls_client_auth_subject_dn = 'CN=a, O=b'\n"),
+            "without spaces",
+        ),
+    ] {
+        let said = problems(&client(&wrong), &[]);
+        assert!(said[0].contains(mend), "{said:?}");
+    }
+}
+
+#[test]
 fn spans_go_nowhere_without_a_collector_and_its_headers_are_never_shown() {
     assert!(read(Role::Both, "", &[]).unwrap().otlp.is_none());
     let file =

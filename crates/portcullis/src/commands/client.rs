@@ -1,8 +1,8 @@
 //! `portcullis client add|list|show|remove|invite`
 
-use portcullis_authz::clients::Client as Record;
 use portcullis_authz::clients::admin::{self, ClientAdminError, NewClient};
 use portcullis_authz::clients::registration::admin as registration;
+use portcullis_authz::clients::{Client as Record, Credential};
 use portcullis_common::audit::Event;
 use portcullis_common::clock::SystemClock;
 use portcullis_common::config::{Config, GrantType, Registration, Role, TokenEndpointAuthMethod};
@@ -200,7 +200,11 @@ async fn invite(
 fn as_json(client: &Record) -> Value {
     let method = client.credential.method();
     let grants: Vec<&str> = client.grants.iter().map(|grant| grant.name()).collect();
-    json!({
+    let subject = match &client.credential {
+        Credential::Certificate(subject) => Some(subject.to_string()),
+        Credential::None | Credential::SecretBasic(_) | Credential::SecretPost(_) => None,
+    };
+    let mut value = json!({
         "client_id": client.id.as_str(),
         "client_name": client.name,
         "token_endpoint_auth_method": method.name(),
@@ -210,5 +214,9 @@ fn as_json(client: &Record) -> Value {
         "introspect": client.introspect,
         "client_id_issued_at": client.created_at.seconds(),
         "self_registered": client.is_self_registered(),
-    })
+    });
+    if let (Some(subject), Some(members)) = (subject, value.as_object_mut()) {
+        members.insert("tls_client_auth_subject_dn".to_owned(), json!(subject));
+    }
+    value
 }

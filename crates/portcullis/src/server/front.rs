@@ -17,6 +17,7 @@ use http::header::{CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIO
 use http::{HeaderValue, StatusCode};
 use ipnet::IpNet;
 use portcullis_common::client_address::ClientAddress;
+use portcullis_common::client_certificate::VerifiedClientCertificate;
 use portcullis_common::config::ServerConfig;
 use portcullis_common::correlation::{CORRELATION_HEADER, CorrelationId, CorrelationIds};
 use portcullis_common::entropy::Entropy;
@@ -141,6 +142,7 @@ impl Front {
         let peer = request.extensions().get::<PeerAddress>();
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
         let client = ClientAddress::of(peer, request.headers(), &self.0.trusted_proxies);
+        self.settle_certificate(peer, request);
         let parent = TraceContext::of(request.headers());
         let traced = self.0.tracer.begin(SpanKind::Server, parent);
         let trace = traced.as_ref().map(OpenSpan::context).or(parent);
@@ -163,6 +165,17 @@ impl Front {
             traced,
             line: AccessLine::of(request),
             id,
+        }
+    }
+
+    /// Leaves that client certificate with the request which counts, or none.
+    fn settle_certificate(&self, peer: IpAddr, request: &mut Request) {
+        let handshake = request.extensions_mut().remove();
+        let trusted = &self.0.trusted_proxies;
+        let counts =
+            VerifiedClientCertificate::of_request(peer, request.headers(), trusted, handshake);
+        if let Some(certificate) = counts {
+            request.extensions_mut().insert(certificate);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The product as `portcullis serve` runs it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,8 @@ pub(crate) struct Place {
     more: String,
     /// The file with the authority of its own certificate, where it speaks HTTPS.
     https: Option<PathBuf>,
+    /// The file with the authority of client certificates.
+    client_ca: Option<PathBuf>,
     header_timeout: &'static str,
     trusted_proxies: &'static str,
 }
@@ -80,6 +83,14 @@ impl Place {
         self
     }
 
+    /// Asking clients for certificates of this authority.
+    pub(crate) fn asking_for_certificates(mut self, authority: &TestAuthority) -> Self {
+        let file = self.file("client-ca.pem");
+        std::fs::write(&file, authority.pem()).unwrap();
+        self.client_ca = Some(file);
+        self
+    }
+
     /// Replaces certificate and key.
     pub(crate) fn renews(&self, identity: &Identity) {
         std::fs::write(self.file("tls.crt"), identity.certificate_pem()).unwrap();
@@ -114,6 +125,7 @@ impl Place {
             authority: None,
             more: String::new(),
             https: None,
+            client_ca: None,
             header_timeout: "10s",
             trusted_proxies: "[]",
         }
@@ -134,6 +146,7 @@ impl Place {
             authority,
             more,
             https,
+            client_ca,
             header_timeout,
             trusted_proxies,
         } = self;
@@ -142,7 +155,10 @@ impl Place {
             Some(_) => {
                 let (cert, key) = (self.file("tls.crt"), self.file("tls.key"));
                 let (cert, key) = (cert.display(), key.display());
-                let files = format!("tls_cert = \"{cert}\"\ntls_key = \"{key}\"");
+                let mut files = format!("tls_cert = \"{cert}\"\ntls_key = \"{key}\"");
+                if let Some(file) = client_ca {
+                    let _ = write!(files, "\ntls_client_ca = \"{}\"", file.display());
+                }
                 ("https", files)
             }
         };
