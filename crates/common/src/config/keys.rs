@@ -75,6 +75,12 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "server",
+        "client_certificate_headers",
+        "",
+        "Two headers in which `trusted_proxies` say whose certificate came: one with `SUCCESS`, one with the subject.",
+    ),
+    key(
+        "server",
         "tls_cert",
         "",
         "PEM file with the certificate and the intermediate ones after it; makes the listener speak HTTPS.",

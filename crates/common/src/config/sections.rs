@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::OtlpConfig;
 use crate::audit::AuditSink;
+use crate::client_certificate::CertificateHeaders;
 use crate::distinguished_name::DistinguishedName;
 use crate::issuer::Issuer;
 use crate::redis::RedisUrl;
@@ -51,6 +52,8 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Peers whose forwarded headers count.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where those peers say whose certificate they saw; `None` means that nobody is believed.
+    pub client_certificate_headers: Option<CertificateHeaders>,
     /// Certificate and key of native HTTPS; `None` means plain HTTP.
     pub tls: Option<TlsFiles>,
     /// How long a stop waits for requests under way.
@@ -77,7 +80,7 @@ impl ServerConfig {
     /// from a front that verified it.
     pub fn learns_of_client_certificates(&self) -> bool {
         let asks = self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
-        asks || !self.trusted_proxies.is_empty()
+        asks || self.client_certificate_headers.is_some()
     }
 }
 

@@ -17,7 +17,9 @@ use http::header::{CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIO
 use http::{HeaderValue, StatusCode};
 use ipnet::IpNet;
 use portcullis_common::client_address::ClientAddress;
-use portcullis_common::client_certificate::VerifiedClientCertificate;
+use portcullis_common::client_certificate::{
+    CertificateHeaders, Fronts, VerifiedClientCertificate,
+};
 use portcullis_common::config::ServerConfig;
 use portcullis_common::correlation::{CORRELATION_HEADER, CorrelationId, CorrelationIds};
 use portcullis_common::entropy::Entropy;
@@ -43,6 +45,7 @@ struct Inner {
     metrics: SharedMetrics,
     tracer: Tracer,
     trusted_proxies: Vec<IpNet>,
+    certificate_headers: Option<CertificateHeaders>,
     sends_hsts: bool,
 }
 
@@ -64,6 +67,7 @@ impl Front {
             metrics,
             tracer,
             trusted_proxies,
+            certificate_headers: config.client_certificate_headers.clone(),
             sends_hsts,
         }))
     }
@@ -171,9 +175,12 @@ impl Front {
     /// Leaves that client certificate with the request which counts, or none.
     fn settle_certificate(&self, peer: IpAddr, request: &mut Request) {
         let handshake = request.extensions_mut().remove();
-        let trusted = &self.0.trusted_proxies;
+        let fronts = Fronts {
+            trusted: &self.0.trusted_proxies,
+            headers: self.0.certificate_headers.as_ref(),
+        };
         let counts =
-            VerifiedClientCertificate::of_request(peer, request.headers(), trusted, handshake);
+            VerifiedClientCertificate::of_request(peer, request.headers(), fronts, handshake);
         if let Some(certificate) = counts {
             request.extensions_mut().insert(certificate);
         }

@@ -39,7 +39,8 @@ pub(crate) struct Place {
     /// The file with the authority of client certificates.
     client_ca: Option<PathBuf>,
     header_timeout: &'static str,
-    trusted_proxies: &'static str,
+    /// Keys of `[server]` about what stands before it.
+    front: String,
 }
 
 /// A running product.
@@ -127,13 +128,27 @@ impl Place {
             https: None,
             client_ca: None,
             header_timeout: "10s",
-            trusted_proxies: "[]",
+            front: String::new(),
         }
     }
 
     /// Behind a proxy on this machine.
-    pub(crate) fn behind_a_proxy(mut self) -> Self {
-        self.trusted_proxies = "['127.0.0.1']";
+    pub(crate) fn behind_a_proxy(self) -> Self {
+        self.behind("127.0.0.1")
+    }
+
+    /// Behind a proxy with this address.
+    pub(crate) fn behind(mut self, proxy: &str) -> Self {
+        self.front = format!("trusted_proxies = ['{proxy}']\n");
+        self
+    }
+
+    /// Believing the proxy about certificates in these two headers.
+    pub(crate) fn believing(mut self, [verdict, subject]: [&str; 2]) -> Self {
+        let _ = writeln!(
+            self.front,
+            "client_certificate_headers = ['{verdict}', '{subject}']"
+        );
         self
     }
 
@@ -148,7 +163,7 @@ impl Place {
             https,
             client_ca,
             header_timeout,
-            trusted_proxies,
+            front,
         } = self;
         let (scheme, tls) = match https {
             None => ("http", String::new()),
@@ -172,7 +187,7 @@ impl Place {
             "[server]\n\
              public_url = \"{scheme}://127.0.0.1:{port}\"\n\
              header_timeout = \"{header_timeout}\"\n\
-             trusted_proxies = {trusted_proxies}\n\
+             {front}\
              {tls}\n\
              listen = \"127.0.0.1:{port}\"\n\
              [store]\n\
