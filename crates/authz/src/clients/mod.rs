@@ -114,6 +114,14 @@ impl Credential {
         }
     }
 
+    /// The subject of the certificate, if that is what counts.
+    pub const fn subject(&self) -> Option<&DistinguishedName> {
+        match self {
+            Self::Certificate(subject) => Some(subject),
+            Self::None | Self::SecretBasic(_) | Self::SecretPost(_) => None,
+        }
+    }
+
     /// The hash of the secret, if there is one.
     pub const fn secret_hash(&self) -> Option<SecretHash> {
         match self {

@@ -3,6 +3,10 @@
 use std::sync::Arc;
 
 use http::Request;
+use portcullis_authz::clients::admin::{self, NewClient};
+use portcullis_common::clock::SystemClock;
+use portcullis_common::distinguished_name::DistinguishedName;
+use portcullis_common::entropy::SystemEntropy;
 use portcullis_testkit::website::{Identity, TestAuthority};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -197,6 +201,37 @@ async fn a_trusted_front_says_whose_certificate_it_saw_and_nobody_else_does() {
     let place = Place::new().behind_a_proxy().believing(other);
     let product = place.with(CLIENT).start().await;
     assert_eq!(asks_with(&product, &[good, own]).await, 401);
+    product.stop().await;
+}
+
+/// Makes the client in the store.
+async fn add_robot(product: &Product) {
+    let new = NewClient {
+        name: "Robot".to_owned(),
+        id: Some("robot".to_owned()),
+        certificate_subject: Some(DistinguishedName::parse("CN=robot,O=Example").unwrap()),
+        ..NewClient::default()
+    };
+    let (store, config) = (product.authz.store(), &product.config);
+    admin::add(store, config, &SystemClock, &SystemEntropy, new)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_front_that_is_trusted_about_addresses_is_not_believed_about_certificates() {
+    let claims = [(VERDICT, "SUCCESS"), (SUBJECT, "CN=robot,O=Example")];
+    let place = Place::new().behind_a_proxy();
+    let product = place.start().await;
+    add_robot(&product).await;
+    assert_eq!(asks_with(&product, &claims).await, 401);
+    assert!(!offers_certificates(&product).await);
+    product.stop().await;
+
+    // The same store, and the one key more.
+    let product = place.believing([VERDICT, SUBJECT]).start().await;
+    assert_eq!(asks_with(&product, &claims).await, 200);
+    assert!(offers_certificates(&product).await);
     product.stop().await;
 }
 
