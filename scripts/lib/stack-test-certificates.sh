@@ -18,7 +18,7 @@ arrived_as() {
     jq -e --arg verdict "$1" --arg subject "$2" '
         [to_entries[] | select(.key | gsub("_"; "-") | test("client-certificate")) | [.key, .value]] | sort ==
         ([["x-client-certificate-verified", $verdict], ["x-client-certificate-subject", $subject]] | map(select(.[1] != "")) | sort)' "$WORK/body" ||
-        { cat "$WORK/body" && return 1; }
+        { say "$(cat "$WORK/body")" && return 1; }
 }
 
 # Forged headers in every spelling, on every kind of path to both servers, over both versions of HTTP.
