@@ -61,13 +61,20 @@ address_of() {
     esac
 }
 
+# Where STACK_CLIENT_CERTS is on, nobody gets in without a certificate.
+front_is_well() {
+    set -- --cacert "$STACK_FRONT/tls/client-ca.pem"
+    [ ! -s "$STACK_CERTS/client.key" ] || set -- "$@" --cert "$STACK_CERTS/client.pem" --key "$STACK_CERTS/client.key"
+    curl -fs -o /dev/null --max-time 3 "$@" "$STACK_PUBLIC_URL/livez"
+}
+
 # Whether a service does its work.
 well() {
     pid_of "$1" >/dev/null || return 1
     case $1 in
     postgres) "$(postgres_bin)/pg_isready" -q -h 127.0.0.1 -p "$STACK_POSTGRES_PORT" -U portcullis ;;
     redis) [ "$(REDISCLI_AUTH=$(cat "$STACK_SECRETS/redis-password") redis-cli -p "$STACK_REDIS_PORT" ping 2>/dev/null)" = PONG ] ;;
-    nginx) curl -fs -o /dev/null --max-time 3 --cacert "$STACK_FRONT/tls/client-ca.pem" "$STACK_PUBLIC_URL/livez" ;;
+    nginx) front_is_well ;;
     *) curl -fs -o /dev/null --max-time 3 "http://$(address_of "$1")/readyz" ;;
     esac
 }

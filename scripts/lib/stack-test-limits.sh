@@ -1,4 +1,4 @@
-# The checks of limits, of hops and of client certificates, each at a front of its own.
+# The checks of limits and of hops, each at a front of its own.
 # Sourced, never run. Needs stack-test.sh and stack-test-others.sh.
 # shellcheck shell=sh
 
@@ -35,18 +35,6 @@ claims_end_here() {
 
 trusted_hop_is_believed() { register_from_everywhere "$FRONT" && grep -q '24 201' "$WORK/statuses"; }
 
-certificate_is_needed() {
-    answers 400 "$FRONT/jwks" && scripts/dev-certs --dir "$WORK/strangers" &&
-        answers 400 "$FRONT/jwks" --cert "$WORK/strangers/client.pem" --key "$WORK/strangers/client.key" &&
-        answers 200 "$FRONT/jwks" --cert "$STACK_CERTS/client.pem" --key "$STACK_CERTS/client.key" &&
-        jq -e '."x-client-certificate-verified" == "SUCCESS" and ."x-client-certificate-subject" == "CN=developer"' "$WORK/body"
-}
-
-certificate_is_welcome() {
-    answers 200 "$FRONT/jwks" && answers 400 "$FRONT/jwks" --cert "$WORK/strangers/client.pem" --key "$WORK/strangers/client.key" &&
-        answers 200 "$FRONT/jwks" --cert "$STACK_CERTS/client.pem" --key "$STACK_CERTS/client.key"
-}
-
 limited_fronts() {
     other_front hops STACK_TRUSTED_HOPS=127.0.0.1
     check "a trusted hop is believed about the client's address" trusted_hop_is_believed
@@ -54,8 +42,4 @@ limited_fronts() {
     check "too many requests are 429" too_many_requests
     other_front connections STACK_AUTHZ="$ANSWERS" STACK_RESOURCE="$ANSWERS" STACK_CONNECTIONS=2
     check "too many connections are 429" too_many_connections
-    other_front required STACK_AUTHZ="$ANSWERS" STACK_CLIENT_CERTS=on
-    check "where client certificates are on, one of our authority is needed" certificate_is_needed
-    other_front optional STACK_AUTHZ="$ANSWERS" STACK_CLIENT_CERTS=optional
-    check "where client certificates are optional, one that is sent must be right" certificate_is_welcome
 }

@@ -45,10 +45,11 @@ header() { tr -d '\r' <"$WORK/head" | awk -v name="$1:" 'tolower($1) == name { s
 has_header() { [ "$(header "$1")" = "$2" ] || { say "$1: '$(header "$1")', expected '$2'" && return 1; }; }
 
 # Runs a command with the variables of a service, and nothing else.
+# With RUN=exec, in a subshell, the number of the subshell becomes that of the command.
 # usage: as_service SERVICE COMMAND [ARGUMENT...]
 as_service() {
     compose_file "$1" environment >"$WORK/variables"
     shift
     while IFS= read -r line; do set -- "$line" "$@"; done <"$WORK/variables"
-    env -i PATH="$PATH" HOME="$WORK" "$@"
+    ${RUN:-} env -i PATH="$PATH" HOME="$WORK" "$@"
 }

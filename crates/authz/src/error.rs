@@ -250,6 +250,8 @@ impl From<ClientAuthError> for OAuthError {
             ClientAuthError::HeaderUnreadable
             | ClientAuthError::Unknown { .. }
             | ClientAuthError::WrongMethod { .. }
+            | ClientAuthError::NoCertificate { .. }
+            | ClientAuthError::WrongCertificate { .. }
             | ClientAuthError::WrongSecret { .. } => {
                 Self::new(InvalidClient, "client authentication failed")
             }

@@ -20,8 +20,7 @@ impl ClientAddress {
     /// A peer that is not trusted is the client, whatever its headers say.
     pub fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
         let peer = peer.to_canonical();
-        let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
-        if !is_trusted(peer) {
+        if !is_trusted(peer, trusted) {
             return Self(peer);
         }
         let lines: Vec<&str> = headers
@@ -36,12 +35,18 @@ impl ClientAddress {
                 break;
             };
             nearest = address.to_canonical();
-            if !is_trusted(nearest) {
+            if !is_trusted(nearest, trusted) {
                 break;
             }
         }
         Self(nearest)
     }
+}
+
+/// Whether a peer is one of our proxies, whose word about its own peer counts.
+pub(crate) fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
+    let peer = peer.to_canonical();
+    trusted.iter().any(|net| net.contains(&peer))
 }
 
 #[cfg(test)]

@@ -6,9 +6,11 @@
 
 pub mod audit;
 pub mod client_address;
+pub mod client_certificate;
 pub mod clock;
 pub mod config;
 pub mod correlation;
+pub mod distinguished_name;
 pub mod entropy;
 pub mod fetch;
 pub mod issuer;

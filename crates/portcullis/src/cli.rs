@@ -158,9 +158,12 @@ pub(crate) struct ClientAdd {
     /// A public client: it has no secret
     #[arg(long)]
     pub(crate) public: bool,
-    /// How it authenticates: none, client_secret_basic, client_secret_post
+    /// How it authenticates: none, client_secret_basic, client_secret_post, tls_client_auth
     #[arg(long, value_name = "METHOD")]
     pub(crate) auth_method: Option<String>,
+    /// The subject of its certificate, such as CN=agent,O=Example; for tls_client_auth
+    #[arg(long, value_name = "SUBJECT")]
+    pub(crate) tls_subject_dn: Option<String>,
     /// A grant it may use, several times: authorization_code, refresh_token, client_credentials
     #[arg(long = "grant", value_name = "GRANT")]
     pub(crate) grants: Vec<String>,

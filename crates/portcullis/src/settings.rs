@@ -139,6 +139,13 @@ pub(crate) fn loosened(config: &Config, environment: &Environment) -> Vec<String
             ));
         }
     }
+    if let Some(headers) = &config.server.client_certificate_headers {
+        lines.push(format!(
+            "whoever speaks for [server] trusted_proxies says in {} and {} which client came: each \
+             of them must write both anew in every request",
+            headers.verdict, headers.subject
+        ));
+    }
     for server in &config.resource.authorization_servers {
         for kind in server.token_types.iter().filter(|kind| *kind != "at+jwt") {
             let issuer = &server.issuer;

@@ -72,6 +72,7 @@ pub fn config(store: StoreConfig) -> Config {
             public_url: ISSUER.to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             trusted_proxies: Vec::new(),
+            client_certificate_headers: None,
             tls: None,
             shutdown_grace: Duration::from_secs(30),
             header_timeout: Duration::from_secs(10),

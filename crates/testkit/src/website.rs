@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, date_time_ymd,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::Value;
@@ -67,9 +70,27 @@ impl TestAuthority {
         self.sign(names, (2020, 1, 1))
     }
 
-    fn sign(&self, names: &[&str], (year, month, day): (i32, u8, u8)) -> Identity {
+    /// A certificate for a client, whose subject is `CN=name,O=organization`.
+    pub fn certify_client(&self, name: &str, organization: &str) -> Identity {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        let subject = &mut params.distinguished_name;
+        subject.push(DnType::OrganizationName, organization);
+        subject.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign_with(params, (4000, 1, 1))
+    }
+
+    fn sign(&self, names: &[&str], day: (i32, u8, u8)) -> Identity {
         let names: Vec<_> = names.iter().map(ToString::to_string).collect();
-        let mut params = CertificateParams::new(names).unwrap();
+        self.sign_with(CertificateParams::new(names).unwrap(), day)
+    }
+
+    fn sign_with(
+        &self,
+        mut params: CertificateParams,
+        (year, month, day): (i32, u8, u8),
+    ) -> Identity {
         params.not_before = date_time_ymd(2019, 1, 1);
         params.not_after = date_time_ymd(year, month, day);
         let key = KeyPair::generate().unwrap();

@@ -2,6 +2,7 @@
 
 use portcullis_common::clock::Clock;
 use portcullis_common::config::{AuthzConfig, Config, GrantType, TokenEndpointAuthMethod};
+use portcullis_common::distinguished_name::DistinguishedName;
 use portcullis_common::entropy::{Entropy, EntropyError};
 use portcullis_common::issuer::is_https_or_loopback;
 use portcullis_common::resource_indicator::ResourceIndicator;
@@ -21,8 +22,11 @@ pub struct NewClient {
     pub id: Option<String>,
     /// Whether it is a public client, which has no secret.
     pub is_public: bool,
-    /// How it authenticates; `None` means `client_secret_basic`, or `none` for a public client.
+    /// How it authenticates; `None` means `client_secret_basic`, `none` for a public client, or
+    /// `tls_client_auth` for one with a subject.
     pub auth_method: Option<TokenEndpointAuthMethod>,
+    /// The subject of its certificate, for `tls_client_auth` and for no other method.
+    pub certificate_subject: Option<DistinguishedName>,
     /// The grants it may use; empty means authorization code and refresh token if there is a
     /// redirect URI, else client credentials.
     pub grants: Vec<GrantType>,
@@ -67,6 +71,12 @@ pub enum ClientAdminError {
     /// The configuration defines this client, so only the configuration can change it.
     #[error("the client {0} is defined in the configuration; change it there")]
     Configured(String),
+    /// A certificate of nobody.
+    #[error("tls_client_auth needs the subject of the client's certificate")]
+    NoSubject,
+    /// A subject that nobody would look at.
+    #[error("the subject of a certificate is for tls_client_auth, not for {0}")]
+    SubjectWithout(&'static str),
     /// A public client with a method that needs a secret.
     #[error("a public client cannot authenticate with {0}")]
     PublicWithSecret(&'static str),
@@ -222,6 +232,15 @@ fn check_grants(new: &NewClient, grants: &[GrantType]) -> Result<(), ClientAdmin
     if new.is_public && method != TokenEndpointAuthMethod::None {
         return Err(ClientAdminError::PublicWithSecret(method.name()));
     }
+    let has_subject = new.certificate_subject.is_some();
+    match method {
+        TokenEndpointAuthMethod::TlsClientAuth if !has_subject => {
+            return Err(ClientAdminError::NoSubject);
+        }
+        TokenEndpointAuthMethod::TlsClientAuth => {}
+        _ if has_subject => return Err(ClientAdminError::SubjectWithout(method.name())),
+        _ => {}
+    }
     if method == TokenEndpointAuthMethod::None && has(GrantType::ClientCredentials) {
         return Err(ClientAdminError::PublicWithClientCredentials);
     }
@@ -237,6 +256,8 @@ fn check_grants(new: &NewClient, grants: &[GrantType]) -> Result<(), ClientAdmin
 fn method_of(new: &NewClient) -> TokenEndpointAuthMethod {
     new.auth_method.unwrap_or(if new.is_public {
         TokenEndpointAuthMethod::None
+    } else if new.certificate_subject.is_some() {
+        TokenEndpointAuthMethod::TlsClientAuth
     } else {
         TokenEndpointAuthMethod::ClientSecretBasic
     })
@@ -281,11 +302,16 @@ fn check_scope_and_resources(new: &NewClient, config: &Config) -> Result<(), Cli
 fn make_credential(
     new: &NewClient,
     entropy: &dyn Entropy,
-) -> Result<(Credential, Option<ClientSecret>), EntropyError> {
+) -> Result<(Credential, Option<ClientSecret>), ClientAdminError> {
     let with_hash = match method_of(new) {
         TokenEndpointAuthMethod::None => return Ok((Credential::None, None)),
         TokenEndpointAuthMethod::ClientSecretBasic => Credential::SecretBasic,
         TokenEndpointAuthMethod::ClientSecretPost => Credential::SecretPost,
+        TokenEndpointAuthMethod::TlsClientAuth => {
+            let subject = new.certificate_subject.clone();
+            let subject = subject.ok_or(ClientAdminError::NoSubject)?;
+            return Ok((Credential::Certificate(subject), None));
+        }
     };
     let secret = ClientSecret::generate(entropy)?;
     Ok((with_hash(secret.hash()), Some(secret)))

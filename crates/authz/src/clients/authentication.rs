@@ -1,4 +1,5 @@
-//! Client authentication (OAuth 2.1 §2.4): `none`, `client_secret_basic`, `client_secret_post`.
+//! Client authentication (OAuth 2.1 §2.4): `none`, `client_secret_basic`, `client_secret_post`,
+//! and by a client certificate, `tls_client_auth` (RFC 8705 §2.1).
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,17 +8,17 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use portcullis_common::audit::Event;
 use portcullis_common::client_address::ClientAddress;
+use portcullis_common::client_certificate::VerifiedClientCertificate;
 use portcullis_common::config::TokenEndpointAuthMethod;
 use portcullis_common::secret::SecretHash;
 use zeroize::Zeroizing;
 
 use super::metadata_document::{DocumentError, DocumentUrl};
-use super::{Client, FindClientError};
+use super::{Client, Credential, FindClientError};
 use crate::accounts::{Locked, Pair};
 use crate::endpoints::form::{Form, decode};
 use crate::endpoints::source;
@@ -48,6 +49,10 @@ pub(crate) enum ClientAuthError {
         used: &'static str,
         tried_header: bool,
     },
+    #[error("the client {id:?} came without a certificate that counts")]
+    NoCertificate { id: String },
+    #[error("the client {id:?} came with the certificate of somebody else")]
+    WrongCertificate { id: String },
     #[error("the client {id:?} sent a wrong secret")]
     WrongSecret { id: String, tried_header: bool },
     #[error("the secret of the client {id:?} was wrong too often from here")]
@@ -75,6 +80,8 @@ impl ClientAuthError {
     fn known_client(&self) -> Option<&str> {
         match self {
             Self::WrongMethod { id, .. }
+            | Self::NoCertificate { id }
+            | Self::WrongCertificate { id }
             | Self::WrongSecret { id, .. }
             | Self::TooManyWrong { id, .. } => Some(id),
             Self::SeveralMethods
@@ -100,6 +107,8 @@ impl ClientAuthError {
             Self::HeaderUnreadable => "header_unreadable",
             Self::Unknown { .. } => "unknown_client",
             Self::WrongMethod { .. } => "wrong_method",
+            Self::NoCertificate { .. } => "no_certificate",
+            Self::WrongCertificate { .. } => "wrong_certificate",
             Self::WrongSecret { .. } => "wrong_secret",
             Self::TooManyWrong { .. } => "locked",
             Self::LimiterAway(_) => "limiter_away",
@@ -116,6 +125,8 @@ impl ClientAuthError {
             | Self::SecretWithoutId
             | Self::AssertionUnsupported
             | Self::Missing
+            | Self::NoCertificate { .. }
+            | Self::WrongCertificate { .. }
             | Self::TooManyWrong { .. }
             | Self::LimiterAway(_)
             | Self::Document(_)
@@ -147,6 +158,8 @@ struct Presented<'a> {
     id: Cow<'a, str>,
     secret: Option<Zeroizing<String>>,
     method: TokenEndpointAuthMethod,
+    /// What stands behind the connection, whether the client means to use it or not.
+    certificate: Option<&'a VerifiedClientCertificate>,
 }
 
 /// Turns the credentials of a request into an [`AuthenticatedClient`]; a refusal is recorded.
@@ -156,7 +169,7 @@ pub(crate) async fn authenticate(
     state: &AppState,
 ) -> Result<AuthenticatedClient, ClientAuthError> {
     let source = source(&head.extensions);
-    let result = prove(&head.headers, form, state, source).await;
+    let result = prove(head, form, state, source).await;
     if let Err(error) = &result {
         let record = state.draft(Event::ClientAuthentication);
         let mut record = record.of_request(&head.extensions);
@@ -169,12 +182,12 @@ pub(crate) async fn authenticate(
 }
 
 async fn prove(
-    headers: &HeaderMap,
+    head: &Parts,
     form: &Form<'_>,
     state: &AppState,
     source: ClientAddress,
 ) -> Result<AuthenticatedClient, ClientAuthError> {
-    let presented = present(headers, form)?;
+    let presented = present(head, form)?;
     // A client that a document describes has no secret: nothing is fetched to see that.
     let found = if presented.secret.is_some() && DocumentUrl::parse(&presented.id).is_some() {
         None
@@ -193,12 +206,13 @@ async fn prove(
 }
 
 /// Reads the credentials; more than one kind is refused (OAuth 2.1 §2.4).
-fn present<'a>(headers: &HeaderMap, form: &'a Form<'a>) -> Result<Presented<'a>, ClientAuthError> {
+fn present<'a>(head: &'a Parts, form: &'a Form<'a>) -> Result<Presented<'a>, ClientAuthError> {
+    let certificate = head.extensions.get::<VerifiedClientCertificate>();
     let body_id = form.find("client_id");
     let body_secret = form.find("client_secret");
     let has_assertion =
         form.find("client_assertion").is_some() || form.find("client_assertion_type").is_some();
-    let mut lines = headers.get_all(AUTHORIZATION).iter();
+    let mut lines = head.headers.get_all(AUTHORIZATION).iter();
     let header = lines.next();
     let ways = [header.is_some(), body_secret.is_some(), has_assertion];
     if lines.next().is_some() || ways.into_iter().filter(|way| *way).count() > 1 {
@@ -218,6 +232,7 @@ fn present<'a>(headers: &HeaderMap, form: &'a Form<'a>) -> Result<Presented<'a>,
             id: Cow::Owned(id),
             secret: Some(secret),
             method: TokenEndpointAuthMethod::ClientSecretBasic,
+            certificate,
         });
     }
     match (body_id, body_secret) {
@@ -225,11 +240,13 @@ fn present<'a>(headers: &HeaderMap, form: &'a Form<'a>) -> Result<Presented<'a>,
             id: Cow::Borrowed(id),
             secret: Some(Zeroizing::new(secret.to_owned())),
             method: TokenEndpointAuthMethod::ClientSecretPost,
+            certificate,
         }),
         (Some(id), None) => Ok(Presented {
             id: Cow::Borrowed(id),
             secret: None,
             method: TokenEndpointAuthMethod::None,
+            certificate,
         }),
         (None, Some(_)) => Err(ClientAuthError::SecretWithoutId),
         (None, None) => Err(ClientAuthError::Missing),
@@ -278,6 +295,19 @@ async fn verify(
             tried_header,
         });
     };
+    if presented.method == TokenEndpointAuthMethod::None
+        && let Credential::Certificate(subject) = &client.credential
+    {
+        // RFC 8705 §2 and §2.1.2: client_id comes alone, and the subject is exactly the expected one.
+        return match presented
+            .certificate
+            .map(|shown| shown.subject() == subject)
+        {
+            Some(true) => Ok(AuthenticatedClient(client)),
+            Some(false) => Err(ClientAuthError::WrongCertificate { id: id() }),
+            None => Err(ClientAuthError::NoCertificate { id: id() }),
+        };
+    }
     if client.credential.method() != presented.method {
         return Err(ClientAuthError::WrongMethod {
             id: id(),

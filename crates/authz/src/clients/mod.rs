@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_common::clock::Timestamp;
 use portcullis_common::config::{Authentication, ClientConfig, GrantType, TokenEndpointAuthMethod};
+use portcullis_common::distinguished_name::DistinguishedName;
 use portcullis_common::entropy::{Entropy, EntropyError};
 use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::{Scope, ScopeHierarchy};
@@ -90,7 +91,7 @@ impl fmt::Display for ClientId {
 }
 
 /// How a client proves who it is, and with what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// It cannot: a public client (`none`).
     None,
@@ -98,6 +99,8 @@ pub enum Credential {
     SecretBasic(SecretHash),
     /// A secret in the body (`client_secret_post`).
     SecretPost(SecretHash),
+    /// A client certificate with this subject (`tls_client_auth`, RFC 8705 §2.1).
+    Certificate(DistinguishedName),
 }
 
 impl Credential {
@@ -107,13 +110,22 @@ impl Credential {
             Self::None => TokenEndpointAuthMethod::None,
             Self::SecretBasic(_) => TokenEndpointAuthMethod::ClientSecretBasic,
             Self::SecretPost(_) => TokenEndpointAuthMethod::ClientSecretPost,
+            Self::Certificate(_) => TokenEndpointAuthMethod::TlsClientAuth,
+        }
+    }
+
+    /// The subject of the certificate, if that is what counts.
+    pub const fn subject(&self) -> Option<&DistinguishedName> {
+        match self {
+            Self::Certificate(subject) => Some(subject),
+            Self::None | Self::SecretBasic(_) | Self::SecretPost(_) => None,
         }
     }
 
     /// The hash of the secret, if there is one.
     pub const fn secret_hash(&self) -> Option<SecretHash> {
         match self {
-            Self::None => None,
+            Self::None | Self::Certificate(_) => None,
             Self::SecretBasic(hash) | Self::SecretPost(hash) => Some(*hash),
         }
     }
@@ -176,7 +188,8 @@ impl Client {
 
     /// Whether a person chose its secret, which may then be guessed; those that we make have 256 bits.
     pub const fn has_chosen_secret(&self) -> bool {
-        matches!(self.origin, ClientOrigin::Configuration) && !self.is_public()
+        matches!(self.origin, ClientOrigin::Configuration)
+            && self.credential.secret_hash().is_some()
     }
 
     /// Whether it may use a grant.
@@ -198,12 +211,15 @@ impl Client {
             Authentication::Public | Authentication::Secret(TokenEndpointAuthMethod::None, _) => {
                 Credential::None
             }
-            Authentication::Secret(TokenEndpointAuthMethod::ClientSecretBasic, secret) => {
-                Credential::SecretBasic(secret.hash())
-            }
+            // A secret is never sent in the way of a certificate; nobody writes that pair.
+            Authentication::Secret(
+                TokenEndpointAuthMethod::ClientSecretBasic | TokenEndpointAuthMethod::TlsClientAuth,
+                secret,
+            ) => Credential::SecretBasic(secret.hash()),
             Authentication::Secret(TokenEndpointAuthMethod::ClientSecretPost, secret) => {
                 Credential::SecretPost(secret.hash())
             }
+            Authentication::Certificate(subject) => Credential::Certificate(subject.clone()),
         };
         Ok(Self {
             id: ClientId::parse(&config.id)?,

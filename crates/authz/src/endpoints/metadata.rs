@@ -53,10 +53,10 @@ struct AuthorizationServerMetadata<'a> {
     response_types_supported: [&'a str; 1],
     response_modes_supported: [&'a str; 1],
     grant_types_supported: [&'a str; GRANTS.len()],
-    token_endpoint_auth_methods_supported: [&'a str; TokenEndpointAuthMethod::ALL.len()],
-    revocation_endpoint_auth_methods_supported: [&'a str; TokenEndpointAuthMethod::ALL.len()],
+    token_endpoint_auth_methods_supported: Vec<&'a str>,
+    revocation_endpoint_auth_methods_supported: Vec<&'a str>,
     // A public client cannot prove who it is, and so learns nothing about tokens.
-    introspection_endpoint_auth_methods_supported: [&'a str; 2],
+    introspection_endpoint_auth_methods_supported: Vec<&'a str>,
     // Clients that speak MCP refuse to go on without S256 (MCP 2026-07-28, authorization, PKCE).
     code_challenge_methods_supported: [&'a str; 1],
     // RFC 9207 §3
@@ -94,14 +94,11 @@ pub(crate) fn render(config: &Config) -> Result<Bytes, serde_json::Error> {
         response_types_supported: ["code"],
         response_modes_supported: ["query"],
         grant_types_supported: GRANTS.map(GrantType::name),
-        token_endpoint_auth_methods_supported: TokenEndpointAuthMethod::ALL
-            .map(TokenEndpointAuthMethod::name),
-        revocation_endpoint_auth_methods_supported: TokenEndpointAuthMethod::ALL
-            .map(TokenEndpointAuthMethod::name),
-        introspection_endpoint_auth_methods_supported: [
-            TokenEndpointAuthMethod::ClientSecretBasic.name(),
-            TokenEndpointAuthMethod::ClientSecretPost.name(),
-        ],
+        token_endpoint_auth_methods_supported: auth_methods(config).collect(),
+        revocation_endpoint_auth_methods_supported: auth_methods(config).collect(),
+        introspection_endpoint_auth_methods_supported: auth_methods(config)
+            .filter(|name| *name != TokenEndpointAuthMethod::None.name())
+            .collect(),
         code_challenge_methods_supported: ["S256"],
         authorization_response_iss_parameter_supported: true,
         client_id_metadata_document_supported: authz.cimd.then_some(true),
@@ -114,6 +111,17 @@ pub(crate) fn render(config: &Config) -> Result<Bytes, serde_json::Error> {
         id_token_signing_alg_values_supported: [authz.signing_alg.name()],
     };
     serde_json::to_vec(&document).map(Bytes::from)
+}
+
+/// How clients can authenticate here: by a certificate only where one can come to be known.
+fn auth_methods(config: &Config) -> impl Iterator<Item = &'static str> {
+    let takes_certificates = config.server.learns_of_client_certificates();
+    TokenEndpointAuthMethod::ALL
+        .into_iter()
+        .filter(move |method| {
+            takes_certificates || *method != TokenEndpointAuthMethod::TlsClientAuth
+        })
+        .map(TokenEndpointAuthMethod::name)
 }
 
 /// Whether clients may register themselves at all.

@@ -34,7 +34,8 @@ pub struct ChangeCounters {
     pub registrations: i64,
 }
 
-/// Counts one change; stands at the end of every transaction that makes one.
+/// Counts one change; stands in every transaction that makes one, at its end unless the row is what
+/// makes writers take turns.
 pub(super) const COUNT_CHANGE: &str = "
     UPDATE change_counters
        SET value = value + 1

@@ -32,12 +32,13 @@ macro_rules! same_on_both {
     };
 }
 
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     same_on_both!(1, "0001_clients_keys_and_change_counters"),
     same_on_both!(2, "0002_people_and_grants"),
     same_on_both!(3, "0003_revoked_tokens"),
     same_on_both!(4, "0004_registered_clients"),
     same_on_both!(5, "0005_restores"),
+    same_on_both!(6, "0006_certificate_clients"),
 ];
 
 /// Every table that a migration makes, those that are referred to before those that refer to them.

@@ -3,6 +3,7 @@
 use portcullis_authz::clients::Credential;
 use portcullis_authz::clients::admin::{self, ClientAdminError, NewClient};
 use portcullis_common::config::{Config, GrantType, TokenEndpointAuthMethod};
+use portcullis_common::distinguished_name::DistinguishedName;
 use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_testkit::authz::{self, Answer, Authz, BASIC, MCP};
 use portcullis_testkit::browser::{Ask, Browser, VERIFIER};
@@ -18,6 +19,10 @@ fn new(name: &str) -> NewClient {
         name: name.to_owned(),
         ..NewClient::default()
     }
+}
+
+fn subject() -> DistinguishedName {
+    DistinguishedName::parse("CN=robot,O=Example").unwrap()
 }
 
 async fn add(authz: &Authz, new: NewClient) -> Result<admin::AddedClient, ClientAdminError> {
@@ -143,6 +148,15 @@ async fn a_new_client_gets_sensible_defaults() {
     );
     assert_eq!(app.client.credential, Credential::None);
     assert!(app.secret.is_none());
+
+    let robot = NewClient {
+        certificate_subject: Some(subject()),
+        ..new("a robot")
+    };
+    let robot = add(&authz, robot).await.unwrap();
+    assert_eq!(robot.client.credential.subject(), Some(&subject()));
+    assert_eq!(robot.client.grants, [GrantType::ClientCredentials]);
+    assert!(robot.secret.is_none());
 }
 
 #[tokio::test]
@@ -176,6 +190,21 @@ async fn a_client_that_makes_no_sense_is_refused_with_the_reason() {
         },
         NewClient {
             auth_method: Some(TokenEndpointAuthMethod::None),
+            ..new("a")
+        },
+        NewClient {
+            auth_method: Some(TokenEndpointAuthMethod::TlsClientAuth),
+            ..new("a")
+        },
+        NewClient {
+            auth_method: Some(TokenEndpointAuthMethod::ClientSecretBasic),
+            certificate_subject: Some(subject()),
+            ..new("a")
+        },
+        NewClient {
+            is_public: true,
+            certificate_subject: Some(subject()),
+            redirect_uris: vec!["https://h/cb".to_owned()],
             ..new("a")
         },
         NewClient {

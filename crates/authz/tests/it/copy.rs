@@ -68,7 +68,10 @@ async fn live(database: TestDatabase) -> Life {
         VALUES ('invitation', 3, 1, 9999999999);
         INSERT INTO clients (client_id, name, auth_method, secret_hash, grant_types, redirect_uris,
             scope, introspect, created_at)
-        VALUES ('anne', 'Ünïcode \"☃\"', 'none', NULL, '[]', '[]', NULL, '[]', 7)";
+        VALUES ('anne', 'Ünïcode \"☃\"', 'none', NULL, '[]', '[]', NULL, '[]', 7);
+        INSERT INTO certificate_clients (client_id, name, auth_method, subject, grant_types,
+            redirect_uris, scope, introspect, created_at)
+        VALUES ('robot', 'Robot', 'tls_client_auth', 'CN=robot', '[]', '[]', NULL, '[]', 7)";
     people.database().execute(many).await;
     let cookies = browser.cookies.clone();
     let jwks = people.authz.get("/jwks").await.text().to_owned();
@@ -238,7 +241,7 @@ on_both_engines! {
     async fn stores_of_different_schemas_are_refused(database) {
         let source = TestDatabase::sqlite();
         Authz::start(&source).await.state.store().close().await;
-        source.execute("DELETE FROM schema_migrations WHERE version = 5").await;
+        source.execute("DELETE FROM schema_migrations WHERE version = 6").await;
         let error = refused(&source, &database).await;
         let CopyError::SchemasDiffer { from, to } = error else { unreachable!("{error}") };
         assert_eq!(from + 1, to);

@@ -10,6 +10,7 @@ use portcullis_authz::store::{
 };
 use portcullis_common::clock::{Clock as _, Timestamp};
 use portcullis_common::config::{GrantType, MigrateMode, SigningAlgorithm};
+use portcullis_common::distinguished_name::DistinguishedName;
 use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::secret::SecretHash;
 use portcullis_testkit::clock::{ManualClock, START, within};
@@ -33,6 +34,15 @@ fn client(id: &str) -> Client {
         introspect: vec![ResourceIndicator::parse("https://h/mcp").unwrap()],
         created_at: START,
         origin: ClientOrigin::Operator,
+    }
+}
+
+/// One with a certificate, whose subject has everything that must be escaped.
+fn robot(id: &str) -> Client {
+    let subject = DistinguishedName::parse("CN=a\\,b\\+\\ +OU=\\#x,O=Söhne,2.5.4.65=\\\\").unwrap();
+    Client {
+        credential: Credential::Certificate(subject),
+        ..client(id)
     }
 }
 
@@ -62,20 +72,43 @@ on_both_engines! {
             created_at: later(1),
             ..client("public")
         };
-        for one in [&client("svc"), &public] {
+        let robot = Client { created_at: later(2), ..robot("robot") };
+        for one in [&client("svc"), &public, &robot] {
             assert_eq!(store.insert_client(one).await.unwrap(), InsertClient::Created);
         }
-        assert_eq!(store.load_clients().await.unwrap(), [client("svc"), public]);
+        assert_eq!(store.load_clients().await.unwrap(), [client("svc"), public, robot]);
     }
 
     async fn a_client_id_belongs_to_one_client_until_it_is_removed(database) {
         let store = open(&database).await;
         let id = ClientId::parse("svc").unwrap();
         assert_eq!(store.insert_client(&client("svc")).await.unwrap(), InsertClient::Created);
-        assert_eq!(store.insert_client(&client("svc")).await.unwrap(), InsertClient::IdTaken);
+        for other in [client("svc"), robot("svc")] {
+            assert_eq!(store.insert_client(&other).await.unwrap(), InsertClient::IdTaken);
+        }
         assert_eq!(store.remove_client(&id, START).await.unwrap(), RemoveClient::Removed);
         assert_eq!(store.remove_client(&id, START).await.unwrap(), RemoveClient::Unknown);
-        assert_eq!(store.insert_client(&client("svc")).await.unwrap(), InsertClient::Created);
+        assert_eq!(store.insert_client(&robot("svc")).await.unwrap(), InsertClient::Created);
+        assert_eq!(store.insert_client(&client("svc")).await.unwrap(), InsertClient::IdTaken);
+        assert_eq!(store.load_clients().await.unwrap(), [robot("svc")]);
+        assert_eq!(store.remove_client(&id, START).await.unwrap(), RemoveClient::Removed);
+        assert_eq!(store.load_clients().await.unwrap(), []);
+    }
+
+    async fn of_many_clients_of_one_id_one_is_kept_whatever_they_prove_themselves_with(database) {
+        let store = open(&database).await;
+        let tasks: Vec<_> = (0..8)
+            .map(|number| {
+                let store = store.clone();
+                let one = if number % 2 == 0 { client("svc") } else { robot("svc") };
+                tokio::spawn(async move { store.insert_client(&one).await.unwrap() })
+            })
+            .collect();
+        let mut created = 0;
+        for task in tasks {
+            created += usize::from(task.await.unwrap() == InsertClient::Created);
+        }
+        assert_eq!((created, store.load_clients().await.unwrap().len()), (1, 1));
     }
 
     async fn every_change_is_counted_and_nothing_else_is(database) {

@@ -120,6 +120,11 @@ async fn earlier_rows(database: &TestDatabase, version: i64) {
             .execute("INSERT INTO revoked_tokens VALUES ('old jti', 9999999999)")
             .await;
     }
+    if version >= 6 {
+        let row = "INSERT INTO certificate_clients VALUES ('old-robot', 'Old robot',
+             'tls_client_auth', 'CN=robot', '[\"client_credentials\"]', '[]', NULL, '[]', 1)";
+        database.execute(row).await;
+    }
     if version >= 4 {
         let row = "INSERT INTO initial_access_tokens VALUES ('invitation', 3, 1, 9999999999)";
         database.execute(row).await;
@@ -158,6 +163,11 @@ async fn works_on(database: TestDatabase, version: i64) {
         .await;
     let token = answer.json()["access_token"].as_str().unwrap().to_owned();
     assert!(verify::claims(&people.authz, &token).await.is_some());
+    let clients = people.authz.state.store().load_clients().await.unwrap();
+    let kept = clients
+        .iter()
+        .any(|client| client.credential.subject().is_some());
+    assert_eq!(kept, version >= 6);
     if version >= 2 {
         people_go_on(&people).await;
     }

@@ -75,6 +75,12 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "server",
+        "client_certificate_headers",
+        "",
+        "Two headers in which `trusted_proxies` say whose certificate came: one with `SUCCESS`, one with the subject.",
+    ),
+    key(
+        "server",
         "tls_cert",
         "",
         "PEM file with the certificate and the intermediate ones after it; makes the listener speak HTTPS.",
@@ -84,6 +90,12 @@ pub const KEYS: &[Key] = &[
         "tls_key",
         "",
         "PEM file with the private key of that certificate.",
+    ),
+    key(
+        "server",
+        "tls_client_ca",
+        "",
+        "PEM file with the authorities of client certificates; a client may then show one of theirs.",
     ),
     key(
         "server",
@@ -418,6 +430,7 @@ pub const TABLE_KEYS: &[(&str, &[&str])] = &[
             "auth_method",
             "secret",
             "secret_file",
+            "tls_client_auth_subject_dn",
             "grants",
             "redirect_uris",
             "scope",

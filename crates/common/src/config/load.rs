@@ -52,6 +52,9 @@ pub fn load(role: Role, sources: Sources<'_>) -> Result<Config, Vec<Problem>> {
     let identifier = identifier(&mut raw, &server);
     let authz = authz(&mut raw, role, &server, identifier.as_ref(), &scopes);
     let resource = resource(&mut raw, role, &server, authz.as_ref(), identifier, &scopes);
+    if let (Some(authz), Role::Both | Role::Authz) = (&authz, role) {
+        listener::check_clients(&mut raw, &server, &authz.clients);
+    }
     let config = (|| {
         Some(Config {
             store: store(&mut raw),

@@ -8,6 +8,8 @@ use ipnet::IpNet;
 
 use super::OtlpConfig;
 use crate::audit::AuditSink;
+use crate::client_certificate::CertificateHeaders;
+use crate::distinguished_name::DistinguishedName;
 use crate::issuer::Issuer;
 use crate::redis::RedisUrl;
 use crate::resource_indicator::ResourceIndicator;
@@ -50,6 +52,8 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Peers whose forwarded headers count.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where those peers say whose certificate they saw; `None` means that nobody is believed.
+    pub client_certificate_headers: Option<CertificateHeaders>,
     /// Certificate and key of native HTTPS; `None` means plain HTTP.
     pub tls: Option<TlsFiles>,
     /// How long a stop waits for requests under way.
@@ -67,6 +71,17 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Its private key.
     pub key: PathBuf,
+    /// The authorities of client certificates; `None` means that clients are not asked for one.
+    pub client_ca: Option<PathBuf>,
+}
+
+impl ServerConfig {
+    /// Whether the certificate of a client can come to be known here: in a handshake of ours, or
+    /// from a front that verified it.
+    pub fn learns_of_client_certificates(&self) -> bool {
+        let asks = self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        asks || self.client_certificate_headers.is_some()
+    }
 }
 
 /// The database.
@@ -238,6 +253,8 @@ pub enum Authentication {
     Public,
     /// By a secret, in the way named.
     Secret(TokenEndpointAuthMethod, ClientSecret),
+    /// By a client certificate with this subject (RFC 8705 §2.1).
+    Certificate(DistinguishedName),
 }
 
 /// How a client authenticates at the token endpoint (RFC 7591 §2).
@@ -249,11 +266,18 @@ pub enum TokenEndpointAuthMethod {
     ClientSecretBasic,
     /// `client_secret_post`
     ClientSecretPost,
+    /// `tls_client_auth` (RFC 8705 §2.1)
+    TlsClientAuth,
 }
 
 impl TokenEndpointAuthMethod {
     /// All that are built.
-    pub const ALL: [Self; 3] = [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost];
+    pub const ALL: [Self; 4] = [
+        Self::None,
+        Self::ClientSecretBasic,
+        Self::ClientSecretPost,
+        Self::TlsClientAuth,
+    ];
 
     /// The registered name.
     pub const fn name(self) -> &'static str {
@@ -261,6 +285,7 @@ impl TokenEndpointAuthMethod {
             Self::None => "none",
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::TlsClientAuth => "tls_client_auth",
         }
     }
 

@@ -15,6 +15,9 @@ use crate::issuer::{Issuer, is_loopback_host};
 use crate::scope::{Scope, ScopeDeclaration, ScopeHierarchy, ScopeToken};
 use crate::secret::ClientSecret;
 
+/// The key of the subject that a client certificate must have.
+const SUBJECT: &str = "tls_client_auth_subject_dn";
+
 /// Reads one table; problems go to the whole list under the table's name.
 struct Entry<'r, 'a> {
     raw: &'r mut Raw<'a>,
@@ -250,10 +253,38 @@ fn client_id(value: &Value) -> Parsed<String> {
 }
 
 fn authentication(entry: &mut Entry<'_, '_>) -> Option<Authentication> {
+    let method = auth_method(entry);
+    take_secret_file(entry);
+    if method != TokenEndpointAuthMethod::TlsClientAuth && entry.table.contains_key(SUBJECT) {
+        let text = "it is for auth_method = \"tls_client_auth\"; remove it, or set that";
+        entry.problem(SUBJECT, text.to_owned());
+    }
+    let without_secret = match method {
+        TokenEndpointAuthMethod::None => "a public client has no secret; remove it",
+        TokenEndpointAuthMethod::TlsClientAuth => {
+            "a client with a certificate has no secret; remove it"
+        }
+        TokenEndpointAuthMethod::ClientSecretBasic | TokenEndpointAuthMethod::ClientSecretPost => {
+            let secret = entry.required("secret", values::secret)?;
+            return Some(Authentication::Secret(method, ClientSecret::new(secret)));
+        }
+    };
+    if entry.table.contains_key("secret") {
+        entry.problem("secret", without_secret.to_owned());
+    }
+    if method == TokenEndpointAuthMethod::None {
+        return Some(Authentication::Public);
+    }
+    let subject = entry.required(SUBJECT, values::distinguished_name)?;
+    Some(Authentication::Certificate(subject))
+}
+
+fn auth_method(entry: &mut Entry<'_, '_>) -> TokenEndpointAuthMethod {
     let method = |value: &Value| {
         let name = values::text(value)?;
-        TokenEndpointAuthMethod::parse(&name)
-            .ok_or_else(|| "write none, client_secret_basic or client_secret_post".to_owned())
+        TokenEndpointAuthMethod::parse(&name).ok_or_else(|| {
+            "write none, client_secret_basic, client_secret_post or tls_client_auth".to_owned()
+        })
     };
     let is_public = entry
         .optional("public", values::boolean)
@@ -263,7 +294,11 @@ fn authentication(entry: &mut Entry<'_, '_>) -> Option<Authentication> {
     } else {
         TokenEndpointAuthMethod::ClientSecretBasic
     };
-    let method = entry.optional("auth_method", method).unwrap_or(default);
+    entry.optional("auth_method", method).unwrap_or(default)
+}
+
+/// Puts what `secret_file` holds where `secret` would stand.
+fn take_secret_file(entry: &mut Entry<'_, '_>) {
     let from_file = entry
         .optional("secret_file", values::text)
         .and_then(|path| match entry.raw.read_secret(&path) {
@@ -282,17 +317,6 @@ fn authentication(entry: &mut Entry<'_, '_>) -> Option<Authentication> {
         }
         entry.table.insert("secret".to_owned(), secret);
     }
-    if method == TokenEndpointAuthMethod::None {
-        if entry.table.contains_key("secret") {
-            entry.problem(
-                "secret",
-                "a public client has no secret; remove it".to_owned(),
-            );
-        }
-        return Some(Authentication::Public);
-    }
-    let secret = entry.required("secret", values::secret)?;
-    Some(Authentication::Secret(method, ClientSecret::new(secret)))
 }
 
 fn grants(value: &Value) -> Parsed<Vec<GrantType>> {

@@ -275,6 +275,100 @@ fn https_needs_both_files_and_a_public_url_that_says_so() {
     }
 }
 
+const HEADERS: &str = "client_certificate_headers = ['X-Verdict', 'X-Subject']\n";
+
+#[test]
+fn client_certificates_need_https_here_or_a_front() {
+    let ca = "tls_client_ca = 'ca.pem'\n";
+    let files = "[server]\ntls_cert = 'a.crt'\ntls_key = 'a.key'\n";
+    let learns = |text: &str| {
+        let config = read(Role::Both, text, &[]).unwrap();
+        config.server.learns_of_client_certificates()
+    };
+    assert!(!learns(files));
+    assert!(learns(&format!("{files}{ca}")));
+    let front = "[server]\ntrusted_proxies = ['127.0.0.1']\n";
+    assert!(!learns(front));
+    assert!(learns(&format!("{front}{HEADERS}")));
+    let said = problems(&format!("[server]\n{ca}"), &[]);
+    assert!(said[0].contains("are asked for in HTTPS"), "{said:?}");
+}
+
+#[test]
+fn the_headers_of_a_front_are_named_and_count_from_few() {
+    let named = |trusted: &str, more: &str| {
+        let text = format!("[server]\n{more}trusted_proxies = [{trusted}]\n");
+        read(Role::Both, &text, &[])
+    };
+    let config = named("'10.0.0.0/8'", "").unwrap();
+    assert_eq!(config.server.client_certificate_headers, None);
+    let headers = named("'10.0.0.0/8'", HEADERS).unwrap().server;
+    let headers = headers.client_certificate_headers.unwrap();
+    assert_eq!(
+        (headers.verdict.as_str(), headers.subject.as_str()),
+        ("x-verdict", "x-subject")
+    );
+    let one = "client_certificate_headers = ['X-Subject']\n";
+    for (trusted, more, mend) in [
+        ("", HEADERS, "name the front in [server] trusted_proxies"),
+        ("'::/0'", HEADERS, "name the fronts alone"),
+        ("'10.1.1.1', '0.0.0.0/0'", HEADERS, "name the fronts alone"),
+        ("'10.1.1.1'", one, "name two different headers"),
+    ] {
+        let said = named(trusted, more).unwrap_err();
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains(mend), "{said:?}");
+    }
+}
+
+#[test]
+fn a_client_whose_certificate_nobody_looks_at_stops_the_authorization_server() {
+    let client = "[[authz.clients]]\nid = 'a'\nauth_method = 'tls_client_auth'\n\
+                  tls_client_auth_subject_dn = 'CN=a'\n";
+    let front = "[server]\ntrusted_proxies = ['127.0.0.1']\n";
+    for server in ["", front] {
+        let text = format!("{server}{client}");
+        for role in [Role::Both, Role::Authz] {
+            let said = read(role, &text, &[]).unwrap_err();
+            assert!(said[0].contains("client_certificate_headers"), "{said:?}");
+        }
+        // It has no clients, and may share the file.
+        assert!(read(Role::Resource, &text, &[]).is_ok());
+    }
+    assert!(read(Role::Both, &format!("{front}{HEADERS}{client}"), &[]).is_ok());
+}
+
+#[test]
+fn a_client_with_a_certificate_has_a_subject_and_no_secret() {
+    let client = |more: &str| {
+        let server = format!("[server]\ntrusted_proxies = ['::1']\n{HEADERS}");
+        format!("{server}[[authz.clients]]\nid = 'a'\n{more}")
+    };
+    let method = "auth_method = 'tls_client_auth'\n";
+    let subject = "tls_client_auth_subject_dn = 'CN=a,O=b'\n";
+    let config = read(Role::Both, &client(&format!("{method}{subject}")), &[]).unwrap();
+    let authentication = &config.authz.clients[0].authentication;
+    assert!(matches!(authentication, Authentication::Certificate(_)));
+    for (wrong, mend) in [
+        (method.to_owned(), "it is missing"),
+        (
+            format!("{method}{subject}secret = 'Nn3vTz0qkM8sYb5wJx1cRh7d'\n"),
+            "has no secret",
+        ),
+        (
+            format!("{subject}secret = 'Nn3vTz0qkM8sYb5wJx1cRh7d'\n"),
+            "or set that",
+        ),
+        (
+            format!("{method}tls_client_auth_subject_dn = 'CN=a, O=b'\n"),
+            "without spaces",
+        ),
+    ] {
+        let said = problems(&client(&wrong), &[]);
+        assert!(said[0].contains(mend), "{said:?}");
+    }
+}
+
 #[test]
 fn spans_go_nowhere_without_a_collector_and_its_headers_are_never_shown() {
     assert!(read(Role::Both, "", &[]).unwrap().otlp.is_none());

@@ -8,6 +8,8 @@ use toml::Value;
 use url::Url;
 
 use crate::audit::AuditSink;
+use crate::client_certificate::CertificateHeaders;
+use crate::distinguished_name::DistinguishedName;
 use crate::issuer::{Issuer, is_https_or_loopback};
 use crate::redis::RedisUrl;
 use crate::resource_indicator::ResourceIndicator;
@@ -33,6 +35,16 @@ pub(super) fn list(value: &Value) -> Parsed<Vec<String>> {
         Value::Array(items) => items.iter().map(text).collect(),
         _ => Err("write it as a list of strings".to_owned()),
     }
+}
+
+/// The subject of a certificate.
+pub(super) fn distinguished_name(value: &Value) -> Parsed<DistinguishedName> {
+    DistinguishedName::parse(&text(value)?).map_err(|error| error.to_string())
+}
+
+/// The names of the two headers of a front.
+pub(super) fn certificate_headers(value: &Value) -> Parsed<CertificateHeaders> {
+    CertificateHeaders::parse(&list(value)?).map_err(|error| error.to_string())
 }
 
 /// A file, or `stdout`.

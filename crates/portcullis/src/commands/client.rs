@@ -6,6 +6,7 @@ use portcullis_authz::clients::registration::admin as registration;
 use portcullis_common::audit::Event;
 use portcullis_common::clock::SystemClock;
 use portcullis_common::config::{Config, GrantType, Registration, Role, TokenEndpointAuthMethod};
+use portcullis_common::distinguished_name::DistinguishedName;
 use portcullis_common::entropy::SystemEntropy;
 use portcullis_common::resource_indicator::ResourceIndicator;
 use portcullis_common::scope::Scope;
@@ -40,6 +41,13 @@ async fn add(context: Context<'_>, config: &Config, options: ClientAdd) -> Resul
         .await?;
     store.close().await;
     let output = context.output;
+    let subject = added.client.credential.subject();
+    if subject.is_some() && !config.server.learns_of_client_certificates() {
+        output.note(
+            "Nobody looks at certificates of clients yet: set [server] tls_client_ca or \
+             client_certificate_headers.",
+        );
+    }
     if json {
         let mut value = as_json(&added.client);
         if let (Some(secret), Some(members)) = (&added.secret, value.as_object_mut()) {
@@ -49,6 +57,9 @@ async fn add(context: Context<'_>, config: &Config, options: ClientAdd) -> Resul
         return Ok(());
     }
     output.line(format_args!("client_id     {}", added.client.id));
+    if let Some(subject) = subject {
+        output.line(format_args!("subject       {subject}"));
+    }
     if let Some(secret) = &added.secret {
         output.line(format_args!("client_secret {}", secret.expose()));
         output.note("The secret is not shown again: keep it where the client can read it.");
@@ -84,6 +95,10 @@ fn new_client(options: ClientAdd) -> Result<NewClient, Failure> {
         id: options.id,
         is_public: options.public,
         auth_method: auth_method.transpose()?,
+        certificate_subject: options
+            .tls_subject_dn
+            .map(|text| DistinguishedName::parse(&text))
+            .transpose()?,
         grants: options.grants.iter().map(grant).collect::<Result<_, _>>()?,
         redirect_uris: options.redirect_uris,
         scope: options
@@ -200,7 +215,8 @@ async fn invite(
 fn as_json(client: &Record) -> Value {
     let method = client.credential.method();
     let grants: Vec<&str> = client.grants.iter().map(|grant| grant.name()).collect();
-    json!({
+    let subject = client.credential.subject();
+    let mut value = json!({
         "client_id": client.id.as_str(),
         "client_name": client.name,
         "token_endpoint_auth_method": method.name(),
@@ -210,5 +226,12 @@ fn as_json(client: &Record) -> Value {
         "introspect": client.introspect,
         "client_id_issued_at": client.created_at.seconds(),
         "self_registered": client.is_self_registered(),
-    })
+    });
+    if let (Some(subject), Some(members)) = (subject, value.as_object_mut()) {
+        members.insert(
+            "tls_client_auth_subject_dn".to_owned(),
+            json!(subject.to_string()),
+        );
+    }
+    value
 }

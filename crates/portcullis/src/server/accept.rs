@@ -15,6 +15,7 @@ use http::header::CONNECTION;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use portcullis_common::client_certificate::VerifiedClientCertificate;
 use portcullis_common::config::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use super::client_authority;
 use super::deadline::DeadlineBody;
 use super::reader::ReadingPeer;
 use super::tls::Tls;
@@ -146,10 +148,13 @@ async fn connection(stream: TcpStream, peer: SocketAddr, tls: Option<Tls>, excha
     let ended = match tls {
         None => {
             let stream = ReadingPeer::new(stream, exchange.limits.body_timeout);
-            exchange.run(stream, peer).await
+            exchange.run(stream, peer, None).await
         }
         Some(tls) => match exchange.shake_hands(&tls, stream).await {
-            Ok(stream) => exchange.run(stream, peer).await,
+            Ok(stream) => {
+                let certificate = client_authority::shown_in(stream.get_ref().1);
+                exchange.run(stream, peer, certificate).await
+            }
             Err(error) => Err(error.into()),
         },
     };
@@ -187,7 +192,12 @@ impl Exchange {
     }
 
     /// Answers requests until the peer goes or the server stops.
-    async fn run<S>(self, stream: S, peer: SocketAddr) -> Result<(), BoxError>
+    async fn run<S>(
+        self,
+        stream: S,
+        peer: SocketAddr,
+        certificate: Option<VerifiedClientCertificate>,
+    ) -> Result<(), BoxError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -202,6 +212,9 @@ impl Exchange {
             let mut request =
                 request.map(|body| Body::new(DeadlineBody::new(body, limits.body_timeout)));
             request.extensions_mut().insert(PeerAddress(peer));
+            if let Some(certificate) = &certificate {
+                request.extensions_mut().insert(certificate.clone());
+            }
             let (router, stopping) = (router.clone(), Arc::clone(&says_so));
             async move {
                 let mut answer = router.oneshot(request).await?;

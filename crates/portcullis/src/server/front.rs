@@ -17,6 +17,9 @@ use http::header::{CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIO
 use http::{HeaderValue, StatusCode};
 use ipnet::IpNet;
 use portcullis_common::client_address::ClientAddress;
+use portcullis_common::client_certificate::{
+    CertificateHeaders, Fronts, VerifiedClientCertificate,
+};
 use portcullis_common::config::ServerConfig;
 use portcullis_common::correlation::{CORRELATION_HEADER, CorrelationId, CorrelationIds};
 use portcullis_common::entropy::Entropy;
@@ -42,6 +45,7 @@ struct Inner {
     metrics: SharedMetrics,
     tracer: Tracer,
     trusted_proxies: Vec<IpNet>,
+    certificate_headers: Option<CertificateHeaders>,
     sends_hsts: bool,
 }
 
@@ -63,6 +67,7 @@ impl Front {
             metrics,
             tracer,
             trusted_proxies,
+            certificate_headers: config.client_certificate_headers.clone(),
             sends_hsts,
         }))
     }
@@ -141,6 +146,7 @@ impl Front {
         let peer = request.extensions().get::<PeerAddress>();
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
         let client = ClientAddress::of(peer, request.headers(), &self.0.trusted_proxies);
+        self.settle_certificate(peer, request);
         let parent = TraceContext::of(request.headers());
         let traced = self.0.tracer.begin(SpanKind::Server, parent);
         let trace = traced.as_ref().map(OpenSpan::context).or(parent);
@@ -163,6 +169,20 @@ impl Front {
             traced,
             line: AccessLine::of(request),
             id,
+        }
+    }
+
+    /// Leaves that client certificate with the request which counts, or none.
+    fn settle_certificate(&self, peer: IpAddr, request: &mut Request) {
+        let handshake = request.extensions_mut().remove();
+        let fronts = Fronts {
+            trusted: &self.0.trusted_proxies,
+            headers: self.0.certificate_headers.as_ref(),
+        };
+        let counts =
+            VerifiedClientCertificate::of_request(peer, request.headers(), fronts, handshake);
+        if let Some(certificate) = counts {
+            request.extensions_mut().insert(certificate);
         }
     }
 

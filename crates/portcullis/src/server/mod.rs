@@ -1,6 +1,7 @@
 //! The listener and everything that stands in front of the routes.
 
 mod accept;
+mod client_authority;
 mod deadline;
 mod front;
 mod own;

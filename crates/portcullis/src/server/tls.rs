@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use zeroize::Zeroizing;
 
+use super::client_authority;
 use crate::certificate;
 
 /// The first byte of every TLS connection: a record of the handshake (RFC 8446 §5.1).
@@ -35,7 +36,7 @@ pub enum TlsError {
         "[server] {key} {path} cannot be read: {cause}. Name a PEM file that this user may read."
     )]
     Read {
-        /// `tls_cert` or `tls_key`.
+        /// `tls_cert`, `tls_key` or `tls_client_ca`.
         key: &'static str,
         /// The file.
         path: PathBuf,
@@ -52,6 +53,11 @@ pub enum TlsError {
         "[server] tls_key {0} holds no private key. Write one in PEM, not encrypted: PKCS #8, PKCS #1 or SEC1."
     )]
     NoKey(PathBuf),
+    /// There is no authority of client certificates.
+    #[error(
+        "[server] tls_client_ca {0} holds no certificate that can be an authority. Write those that issue the certificates of clients, in PEM."
+    )]
+    NoAuthority(PathBuf),
     /// The key belongs to another certificate.
     #[error(
         "[server] tls_key {key} is not the key of the first certificate in {certificate}. Name the two files that were made together, the server's own certificate first."
@@ -123,10 +129,12 @@ impl Tls {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         // RFC 9325 §3.1.1: TLS 1.2 and 1.3 and nothing older.
         let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
+        let client_ca = files.client_ca.as_deref();
+        let verifier = client_authority::verifier(client_ca, &provider)?;
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)
             .map_err(|cause| unusable(files, cause))?
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::clone(&certificate) as _);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
@@ -214,7 +222,7 @@ fn read(files: &TlsFiles) -> Result<Found, TlsError> {
     })
 }
 
-fn text_of(key: &'static str, path: &Path) -> Result<Zeroizing<String>, TlsError> {
+pub(super) fn text_of(key: &'static str, path: &Path) -> Result<Zeroizing<String>, TlsError> {
     std::fs::read_to_string(path)
         .map(Zeroizing::new)
         .map_err(|cause| TlsError::Read {

@@ -3,6 +3,7 @@
 
 mod audit;
 mod backup;
+mod certificates;
 mod https;
 mod terminal;
 

@@ -7,6 +7,7 @@
     reason = "test code"
 )]
 
+mod client_certificates;
 mod clients;
 mod https;
 mod keys;

@@ -1,6 +1,7 @@
 //! The product as `portcullis serve` runs it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -35,8 +36,11 @@ pub(crate) struct Place {
     more: String,
     /// The file with the authority of its own certificate, where it speaks HTTPS.
     https: Option<PathBuf>,
+    /// The file with the authority of client certificates.
+    client_ca: Option<PathBuf>,
     header_timeout: &'static str,
-    trusted_proxies: &'static str,
+    /// Keys of `[server]` about what stands before it.
+    front: String,
 }
 
 /// A running product.
@@ -80,6 +84,14 @@ impl Place {
         self
     }
 
+    /// Asking clients for certificates of this authority.
+    pub(crate) fn asking_for_certificates(mut self, authority: &TestAuthority) -> Self {
+        let file = self.file("client-ca.pem");
+        std::fs::write(&file, authority.pem()).unwrap();
+        self.client_ca = Some(file);
+        self
+    }
+
     /// Replaces certificate and key.
     pub(crate) fn renews(&self, identity: &Identity) {
         std::fs::write(self.file("tls.crt"), identity.certificate_pem()).unwrap();
@@ -114,14 +126,29 @@ impl Place {
             authority: None,
             more: String::new(),
             https: None,
+            client_ca: None,
             header_timeout: "10s",
-            trusted_proxies: "[]",
+            front: String::new(),
         }
     }
 
     /// Behind a proxy on this machine.
-    pub(crate) fn behind_a_proxy(mut self) -> Self {
-        self.trusted_proxies = "['127.0.0.1']";
+    pub(crate) fn behind_a_proxy(self) -> Self {
+        self.behind("127.0.0.1")
+    }
+
+    /// Behind a proxy with this address.
+    pub(crate) fn behind(mut self, proxy: &str) -> Self {
+        self.front = format!("trusted_proxies = ['{proxy}']\n");
+        self
+    }
+
+    /// Believing the proxy about certificates in these two headers.
+    pub(crate) fn believing(mut self, [verdict, subject]: [&str; 2]) -> Self {
+        let _ = writeln!(
+            self.front,
+            "client_certificate_headers = ['{verdict}', '{subject}']"
+        );
         self
     }
 
@@ -134,15 +161,19 @@ impl Place {
             authority,
             more,
             https,
+            client_ca,
             header_timeout,
-            trusted_proxies,
+            front,
         } = self;
         let (scheme, tls) = match https {
             None => ("http", String::new()),
             Some(_) => {
                 let (cert, key) = (self.file("tls.crt"), self.file("tls.key"));
                 let (cert, key) = (cert.display(), key.display());
-                let files = format!("tls_cert = \"{cert}\"\ntls_key = \"{key}\"");
+                let mut files = format!("tls_cert = \"{cert}\"\ntls_key = \"{key}\"");
+                if let Some(file) = client_ca {
+                    let _ = write!(files, "\ntls_client_ca = \"{}\"", file.display());
+                }
                 ("https", files)
             }
         };
@@ -156,7 +187,7 @@ impl Place {
             "[server]\n\
              public_url = \"{scheme}://127.0.0.1:{port}\"\n\
              header_timeout = \"{header_timeout}\"\n\
-             trusted_proxies = {trusted_proxies}\n\
+             {front}\
              {tls}\n\
              listen = \"127.0.0.1:{port}\"\n\
              [store]\n\

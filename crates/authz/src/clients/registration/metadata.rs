@@ -207,6 +207,12 @@ impl ClientMetadata {
 fn method(members: Members<'_>) -> Result<TokenEndpointAuthMethod, MetadataError> {
     match members.word("token_endpoint_auth_method")? {
         None => Ok(TokenEndpointAuthMethod::ClientSecretBasic),
+        // Nobody vouches for the subject that a stranger names.
+        Some(name) if name == TokenEndpointAuthMethod::TlsClientAuth.name() => {
+            Err(MetadataError::Metadata(
+                "tls_client_auth is for clients that the operator of this server defines",
+            ))
+        }
         Some(name) => TokenEndpointAuthMethod::parse(&name).ok_or(MetadataError::Metadata(
             "token_endpoint_auth_method is none, client_secret_basic or client_secret_post; \
              private_key_jwt is not supported",
