@@ -11,12 +11,14 @@ ENGINE_DIR=''
 # Sets ENGINE; starts one if asked to ("yes"). Fails with 77 where none can be had.
 # usage: need_engine yes|no
 need_engine() {
+    ENGINE_DIR=$(mktemp -d)
     ! { has docker && docker info >/dev/null 2>&1; } || return 0
     [ "$1" = yes ] && [ "$(id -u)" -eq 0 ] || return 77
     PATH=$PATH:/usr/sbin
-    has dockerd || engine_package || return 77
+    { has dockerd && has iptables && has debootstrap; } || engine_package || return 77
     ENGINE=own
-    ENGINE_DIR=$(mktemp -d)
+    # An engine changes how the machine forwards packets.
+    iptables-save >"$ENGINE_DIR/rules" && cp /proc/sys/net/ipv4/ip_forward "$ENGINE_DIR/"
     mkdir "$ENGINE_DIR/bin" && ln -s /usr/bin/docker "$ENGINE_DIR/bin/docker"
     # The client of the same package: it knows how to build without a plug-in.
     PATH=$ENGINE_DIR/bin:$PATH DOCKER_HOST=unix://$ENGINE_DIR/socket DOCKER_BUILDKIT=1
@@ -40,8 +42,10 @@ need_engine() {
 engine_package() {
     policy=/usr/sbin/policy-rc.d
     [ -e "$policy" ] || { printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" && made=$policy; }
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io iptables debootstrap </dev/null
-    installed=$?
+    installed=0
+    mkdir -p "$TARGET"
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io iptables debootstrap; } \
+        </dev/null >"$TARGET/engine.log" 2>&1 || installed=$?
     [ -z "${made:-}" ] || rm -f "$made"
     return "$installed"
 }
@@ -55,10 +59,15 @@ engine_compose() {
     mkdir -p "$DOCKER_CONFIG/cli-plugins" && ln -s "$COMPOSE" "$DOCKER_CONFIG/cli-plugins/docker-compose"
 }
 
-# Ends the engine that we started, with its containers.
+# Ends the engine that we started, with its containers, and puts back what it changed.
 engine_stop() {
-    [ -n "$ENGINE_PID" ] || return 0
-    stop "$ENGINE_PID" TERM 30 || true
+    if [ -n "$ENGINE_PID" ]; then
+        stop "$ENGINE_PID" TERM 30 || true
+        ENGINE_PID=''
+        umount "$ENGINE_DIR/exec/netns/"* 2>/dev/null || true
+        ip link delete docker0 2>/dev/null || true
+        iptables-restore <"$ENGINE_DIR/rules" || true
+        cat "$ENGINE_DIR/ip_forward" >/proc/sys/net/ipv4/ip_forward || true
+    fi
     rm -rf "$ENGINE_DIR"
-    ENGINE_PID=''
 }
