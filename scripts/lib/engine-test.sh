@@ -1,4 +1,4 @@
-# The checks of scripts/engine-test: the images, and the stack in its usual form.
+# The checks of scripts/engine-test of the stack in its usual form.
 # Sourced, never run. Needs stack-test.sh and what it shares with scripts/stack-test.
 # shellcheck shell=sh
 
@@ -12,21 +12,6 @@ server_logs() { docker compose logs --no-color --no-log-prefix authz resource; }
 
 # Which containers run, with the moment of their start.
 running() { docker compose ps --quiet "$@" | xargs docker inspect --format '{{.Name}} {{.State.StartedAt}}' | sort; }
-
-# No shell, no package manager, nobody's rights; only what the binary links to.
-bare_image() {
-    docker image inspect --format '{{.Config.User}} {{.Config.Healthcheck.Test}}' "$STACK_IMAGE" | tee "$WORK/image"
-    grep -qx '65532:65532 \[CMD portcullis health\]' "$WORK/image" || return 1
-    docker create --name "$COMPOSE_PROJECT_NAME-look" "$STACK_IMAGE" && docker export "$COMPOSE_PROJECT_NAME-look" | tar -t | grep -v '/$' >"$WORK/files"
-    docker rm "$COMPOSE_PROJECT_NAME-look" && grep -E '(^|/)(bin|sbin)/' "$WORK/files" | tee "$WORK/programs"
-    [ "$(cat "$WORK/programs")" = usr/bin/portcullis ]
-}
-# The budget is that of a release; a debug build has three times as much.
-small_image() {
-    size=$(docker image inspect --format '{{.Size}}' "$STACK_IMAGE") limit=32000000
-    [ "${STACK_CARGO_PROFILE:-release}" = release ] || limit=200000000
-    say "$size bytes" && [ "$size" -le "$limit" ]
-}
 
 # What does not start says why in its log.
 # usage: starts [SERVICE]
