@@ -17,7 +17,8 @@ use url::{Host, Url, form_urlencoded};
 type Parameters = Vec<(String, String)>;
 
 /// What the person sees at the end.
-const PAGE: &str = "<!doctype html><meta charset=\"utf-8\"><title>portcullis doctor</title>\
+const PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+    <meta name=\"viewport\" content=\"width=device-width\"><title>portcullis doctor</title>\
     <p>The answer has come. You can close this window.</p>";
 
 /// A listener, and the redirect URI that leads to it.
