@@ -1,6 +1,6 @@
 # Two images: `portcullis`, the binary and what it links to in an otherwise empty root, and `init`,
 # which prepares the stack of docker-compose.yml. The bases are arguments, so that a mirror can be used;
-# CARGO_PROFILE=dev builds in half the time, for a try.
+# CARGO_PROFILE=dev builds sooner, for a try.
 
 ARG RUST_IMAGE=rust:1.95.0-bookworm
 ARG DEBIAN_IMAGE=debian:12.12-slim
